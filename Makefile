@@ -1,0 +1,59 @@
+# Everything a person needs to run, test and measure Homedex. Only Python 3.11+ with venv, and make, must be there before.
+.DEFAULT_GOAL := help
+.PHONY: help serve demo test test-slow test-home-assistant bench lint format clean
+
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+# The pins hold for the build tools too, and no notice about pip's own version stands between a person and the service.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help:  ## list what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: .venv/ready  ## migrate and serve http://127.0.0.1:8000 on ./data/app.db
+	@$(BIN)/homedex serve
+
+demo: .venv/ready  ## the same service on a scratch database with a made-up home
+	@$(BIN)/homedex demo
+
+test: .venv/ready-dev lint  ## run every check and every test that takes seconds (CI runs this)
+	$(BIN)/python -m pytest -q -m "not slow and not home_assistant"
+
+lint: .venv/ready-dev  ## style, types, imports, schema
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m alembic -c src/homedex/migrations/alembic.ini -x scratch check
+
+test-slow: .venv/ready-dev  ## the tests that take minutes: SIGKILL, SQLAlchemy's dialect suite, contention
+	$(BIN)/python -m pytest -q -m slow
+
+test-home-assistant: .venv/ready-dev  ## the tests against a real Home Assistant, where one can be installed
+	$(BIN)/python -m pytest -q -rs -m home_assistant
+
+bench: .venv/ready-dev  ## measure against the textbook recipe, in one run
+	$(BIN)/python -m bench
+
+format: .venv/ready-dev  ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove the environment and all caches (never the data)
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis build dist
+
+.venv/bin/pip:
+	@test -n "$(PYTHON)" || { echo "Homedex needs Python 3.11 or newer, and none is on the PATH." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "python -m venv failed: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+
+.venv/ready: .venv/bin/pip pyproject.toml constraints.txt
+	@echo "Installing Homedex into .venv (once)"
+	@$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/ready-dev: .venv/ready
+	@echo "Installing the development tools into .venv (once)"
+	@$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,112 @@
+"""Measure Homedex against the recipe in one run: `python -m bench`, or a part of it: `python -m bench reads writes`.
+
+Servers run as real processes pinned to one core, the load comes from another. Both sides are measured in turns, and
+what counts is the ratio of the medians. The table is printed, and written with every round to build/bench.json.
+"""
+
+import argparse
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from bench.commands import import_home, start
+from bench.load import drive, request_bytes
+from bench.processes import REPOSITORY, BenchError, constant, pinnable
+from bench.report import Figure, table, write
+from bench.under_load import READERS, WARM_UP_S, WINDOW_S, memory, reads, writes
+
+LONGEST_S = 590
+RESULTS = REPOSITORY / "build" / "bench.json"
+
+
+def client(folder: Path) -> list[Figure]:
+    """What the load client and uvicorn can do at most: a bare ASGI function that answers constant bytes."""
+    with constant(folder) as server:
+        request = repeat(request_bytes("GET", "/"))
+        load = drive(server, request, connections=READERS, seconds=WINDOW_S, warm_up_s=WARM_UP_S)
+    print(
+        f"  the constant server under uvicorn answered {load.per_second:,.0f}/s, for which the client used "
+        f"{load.client_share:.0%} of its core: alone it could ask about {load.per_second / load.client_share:,.0f}/s"
+    )
+    return []
+
+
+SECTIONS: dict[str, Callable[[Path], list[Figure]]] = {
+    "client": client,
+    "reads": reads,
+    "writes": writes,
+    "start": start,
+    "import": import_home,
+    "memory": memory,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Homedex against the recipe.")
+    parser.add_argument("sections", nargs="*", metavar="section", help=f"of {', '.join(SECTIONS)}; none means all")
+    chosen = parser.parse_args().sections or list(SECTIONS)
+    if unknown := [name for name in chosen if name not in SECTIONS]:
+        parser.error(f"there is no section {unknown[0]}; there are {', '.join(SECTIONS)}")
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(LONGEST_S)
+    try:
+        figures, in_force = _measure(chosen)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print()
+    if figures:
+        print(table(figures))
+        write(RESULTS, figures, in_force)
+        print(f"\nEvery round is in {RESULTS.relative_to(REPOSITORY)}. The ratios count; the times are this machine's.")
+    return 0
+
+
+def _measure(chosen: list[str]) -> tuple[list[Figure], dict[str, Any]]:
+    if not all(find_spec(name) for name in ("aiosqlite", "greenlet")):
+        raise BenchError("the recipe needs aiosqlite: pip install -c constraints.txt '.[bench]'")
+    if not pinnable():
+        print("This machine offers one core only, or no pinning: servers and client share what there is.")
+    figures: list[Figure] = []
+    root = Path(tempfile.mkdtemp(prefix="homedex-bench-"))
+    try:
+        in_force = _in_force(root)
+        for name in chosen:
+            print(f"{name}", flush=True)
+            folder = root / name
+            folder.mkdir()
+            figures += SECTIONS[name](folder)
+            shutil.rmtree(folder)
+    finally:
+        shutil.rmtree(root)
+    return figures, in_force
+
+
+def _in_force(folder: Path) -> dict[str, Any]:
+    """Print and return which settings of SQLite each side has in force."""
+    command = [sys.executable, "-m", "bench.in_force", str(folder)]
+    asked = subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True, timeout=60)
+    if asked.returncode:
+        why = asked.stderr.strip().splitlines() or ["it did not say why"]
+        raise BenchError(f"the settings in force cannot be read: {why[-1]}")
+    in_force: dict[str, Any] = json.loads(asked.stdout)
+    for side, settings in in_force.items():
+        print(f"{side:<8}" + "".join(f"  {name}={value}" for name, value in settings.items()))
+    print("The recipe answers before it commits, Homedex after.\n", flush=True)
+    return in_force
+
+
+def _too_long(_signal: int, _frame: Any) -> None:
+    raise BenchError(f"stopped after {LONGEST_S} s: something hangs")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""`homedex` and `python -m homedex`: run a command; say errors in one line and by an exit code."""
+
+import sys
+
+from homedex.errors import HomedexError
+
+
+def main() -> None:
+    """Run the command line."""
+    from homedex.cli import app  # noqa: PLC0415  (after the error tree, so that an import that fails is said well, too)
+
+    try:
+        app()
+    except HomedexError as error:
+        print(error, file=sys.stderr)  # noqa: T201  (the command line's voice)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

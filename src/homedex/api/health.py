@@ -1,0 +1,79 @@
+"""Whether the service lives, whether it can serve, and where a visitor should go."""
+
+import html
+import os
+import shutil
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from sqlalchemy import Connection, select, text
+
+from homedex.api.deps import database
+from homedex.errors import HomedexError
+from homedex.registry import schema
+from homedex.registry.tables import Device
+
+LEAST_FREE_BYTES = 16 * 1024 * 1024
+
+FILL = (
+    ("from a copy of Home Assistant's configuration folder", "homedex import home-assistant /path/to/config"),
+    ("from a running Home Assistant", "homedex sync home-assistant --url http://homeassistant.local:8123 --token-file token.txt"),
+    (
+        "by hand",
+        "curl -X PUT http://127.0.0.1:8000/api/v1/devices/boiler -H 'content-type: application/json' -d '{\"name\": \"Boiler\"}'",
+    ),
+    ("or look round a made-up home", "homedex demo"),
+)
+"""How an empty registry is filled: (whence, command). Said at `/` and at start."""
+
+
+async def livez() -> Response:
+    """Say that the process answers; asks nothing of the database."""
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+async def readyz(request: Request) -> Response:
+    """Say whether requests can be served: the database reads, writes, has the right schema, and the disk has room."""
+    db = database(request)
+    checks: dict[str, str] = {}
+    try:
+        found = await db.read(_schema_revision)
+        head = schema.head()
+        checks["read"] = "ok"
+        checks["schema"] = "ok" if found == head else f"at {found}, this program needs {head}: restart it to migrate"
+        await db.write(_write_nothing)
+        checks["write"] = "ok"
+    except HomedexError as error:
+        checks["write" if "read" in checks else "read"] = error.detail
+    free_bytes = shutil.disk_usage(os.path.dirname(os.path.abspath(db.path))).free  # noqa: ASYNC240, PTH100, PTH120  (no disk but a stat)
+    checks["disk"] = "ok" if free_bytes >= LEAST_FREE_BYTES else f"{free_bytes} bytes free, {LEAST_FREE_BYTES} needed"
+    ready = all(result == "ok" for result in checks.values())
+    return JSONResponse({"status": "ok" if ready else "not ready", "checks": checks}, 200 if ready else 503)
+
+
+def _schema_revision(connection: Connection) -> str | None:
+    return connection.scalars(text("SELECT version_num FROM alembic_version")).first()
+
+
+def _write_nothing(connection: Connection) -> None:
+    """Take the write lock and give it back: fails on a read-only file, and on one that another process holds."""
+    connection.execute(text("SELECT 1"))
+
+
+async def index(request: Request) -> Response:
+    """Lead to /docs, or say how to fill a registry that is empty."""
+    if await database(request).read(has_devices):
+        return RedirectResponse("/docs")
+    rows = "".join(f"<dt>{html.escape(whence)}</dt><dd><code>{html.escape(command)}</code></dd>" for whence, command in FILL)
+    return HTMLResponse(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Homedex</title>"
+        "<style>body{font:1rem/1.5 system-ui;max-width:50rem;margin:3rem auto;padding:0 1rem}dt{margin-top:1rem}"
+        "code{background:#8882;padding:.2em .4em;border-radius:.3em;overflow-wrap:anywhere}dd{margin:0}</style>"
+        f"<h1>Homedex</h1><p>The registry is empty. Fill it:</p><dl>{rows}</dl>"
+        "<p>Then ask: <a href=/docs>/docs</a> lists every question."
+    )
+
+
+def has_devices(connection: Connection) -> bool:
+    """Whether there is any device at all."""
+    return connection.execute(select(Device.device_id).where(Device.removed_at.is_(None)).limit(1)).first() is not None

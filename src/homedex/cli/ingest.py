@@ -1,0 +1,140 @@
+"""The commands that bring a home into the registry: import, sync."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from homedex.errors import BadSetting, PlanHeld
+
+if TYPE_CHECKING:
+    from homedex.ingest.observation import Observation
+    from homedex.ingest.reconcile import Plan
+
+import_app = typer.Typer(help="Bring in what another program has written down.", no_args_is_help=True)
+sync_app = typer.Typer(help="Bring in what another program says now.", no_args_is_help=True)
+
+SourceId = Annotated[str, typer.Option(help="The source these devices belong to; give each home its own.", metavar="ID")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would change, and write nothing.")]
+AllowRemovals = Annotated[
+    bool, typer.Option("--allow-removals", help="Let a plan pass that removes more than a tenth of the source.")
+]
+
+SHOWN = 20
+"""Rejections and changes printed before they are only counted."""
+
+Observe = Callable[[Callable[[str, int], None]], Awaitable["Observation"]]
+
+
+@import_app.command("home-assistant")
+def import_home_assistant(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Home Assistant's configuration folder, or its .storage.")],
+    source_id: SourceId = "home-assistant",
+    *,
+    dry_run: DryRun = False,
+    allow_removals: AllowRemovals = False,
+) -> None:
+    """Read the registries in a Home Assistant configuration folder; never its secrets."""
+
+    async def observe(tell: Callable[[str, int], None]) -> "Observation":
+        from homedex.ingest.ha_storage import read_storage
+
+        tell(f"reading {folder}", 0)
+        return read_storage(folder, source_id=source_id)
+
+    _sync(observe, dry_run=dry_run, allow_removals=allow_removals)
+
+
+@sync_app.command("home-assistant")
+def sync_home_assistant(
+    url: Annotated[str, typer.Option(help="Where it answers, such as http://homeassistant.local:8123.")],
+    token_file: Annotated[Path, typer.Option(help="A file that holds a long-lived access token; a read-only user's is enough.")],
+    source_id: SourceId = "home-assistant",
+    *,
+    dry_run: DryRun = False,
+    allow_removals: AllowRemovals = False,
+) -> None:
+    """Read a running Home Assistant over its WebSocket."""
+    try:
+        token = token_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise BadSetting(f"--token-file {token_file} cannot be read: {reason}.") from None
+
+    async def observe(tell: Callable[[str, int], None]) -> "Observation":
+        from homedex.ingest.home_assistant_ws import read_home_assistant
+
+        return await read_home_assistant(url, token, source_id=source_id, progress=tell)
+
+    _sync(observe, dry_run=dry_run, allow_removals=allow_removals)
+
+
+def _sync(observe: Observe, *, dry_run: bool, allow_removals: bool) -> None:
+    import asyncio
+
+    asyncio.run(_observe_and_sync(observe, dry_run=dry_run, allow_removals=allow_removals))
+
+
+async def _observe_and_sync(observe: Observe, *, dry_run: bool, allow_removals: bool) -> None:
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from homedex.cli.wire import registry
+    from homedex.ingest import run
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("starting")
+
+        def tell(what: str, count: int) -> None:
+            progress.update(task, description=f"{what} {count or ''}")
+
+        observed = await observe(tell)
+        tell("comparing", len(observed.devices) + len(observed.entities))
+        async with registry(create=True, scratch=dry_run) as database:
+            plan = await run.sync(database, observed, allow_removals=allow_removals, dry_run=dry_run, now=datetime.now(UTC))
+    _print_plan(plan, dry_run=dry_run)
+    if dry_run:
+        _warn_of_guard(plan, allow_removals=allow_removals)
+
+
+def _print_plan(plan: "Plan", *, dry_run: bool) -> None:
+    for rejection in plan.rejections[:SHOWN]:
+        typer.echo(f"not used: {rejection.kind} {rejection.id}: {rejection.reason}", err=True)
+    if len(plan.rejections) > SHOWN:
+        typer.echo(f"… and {len(plan.rejections) - SHOWN} more that were not used", err=True)
+    if dry_run:
+        _print_changes(plan)
+    verb = "would change" if dry_run else "changed"
+    for noun, counts in plan.counts().items():
+        said = ", ".join(f"{count} {fate}" for fate, count in counts.items() if count) or "none"
+        typer.echo(f"{noun}: {said}")
+    if plan.moved:
+        typer.echo(f"ids: {len(plan.moved)} old ones led to the devices that continue them")
+    typer.echo(f"{plan.source_id}: nothing {verb}" if plan.is_empty else f"{plan.source_id}: {verb}")
+
+
+def _print_changes(plan: "Plan") -> None:
+    for noun, kind in (("area", plan.areas), ("device", plan.devices), ("entity", plan.entities)):
+        key = {"area": "area_id", "device": "device_id", "entity": "entity_id"}[noun]
+        lines = [f"create {noun} {row[key]}" for row in kind.create]
+        lines += [f"update {noun} {change.key}: {', '.join(change.after)}" for change in kind.update]
+        lines += [f"restore {noun} {change.key}" for change in kind.restore]
+        lines += [f"remove {noun} {removed}" for removed in kind.remove]
+        for line in lines[:SHOWN]:
+            typer.echo(line)
+        if len(lines) > SHOWN:
+            typer.echo(f"… and {len(lines) - SHOWN} more of that kind")
+
+
+def _warn_of_guard(plan: "Plan", *, allow_removals: bool) -> None:
+    from homedex.ingest.reconcile import check_guard
+
+    try:
+        check_guard(plan, allow_removals=allow_removals)
+    except PlanHeld as held:
+        typer.echo(f"This plan would be held: {held.detail} (--allow-removals)", err=True)

@@ -1,0 +1,151 @@
+"""The commands that run or ask the service: serve, demo, health."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from homedex.errors import BadSetting, SourceUnreachable
+
+if TYPE_CHECKING:
+    import socket
+
+    from homedex.config import Settings
+
+GRACE_S = 10
+
+
+def serve() -> None:
+    """Migrate, then serve the registry over HTTP until SIGTERM or Ctrl-C."""
+    from homedex.cli.wire import registry_path
+    from homedex.config import load_settings
+
+    settings = load_settings()
+    path = registry_path(settings, create=True)
+    run(settings, path, listen(settings))
+
+
+def demo() -> None:
+    """Serve a scratch registry with a made-up home: 240 devices in 12 areas, 1,400 entities, always the same."""
+    import asyncio
+    import tempfile
+
+    from homedex.cli.wire import lane_settings
+    from homedex.config import load_settings
+    from homedex.ingest import demo as made_up
+    from homedex.registry import schema
+
+    settings = load_settings()
+    listening = listen(settings)
+    with tempfile.TemporaryDirectory(prefix="homedex-demo-") as folder:
+        path = f"{folder}/demo.db"
+
+        async def fill() -> None:
+            database = schema.open_registry(path, **lane_settings(settings))
+            await made_up.fill(database)
+            await database.close()
+
+        asyncio.run(fill())
+        base = address(settings, listening)
+        typer.echo(
+            "A made-up home: 240 devices, 1,400 entities; gone when you stop it. Try:\n"
+            f"  curl '{base}/api/v1/devices?area_id=kitchen&limit=3'\n"
+            f"  curl '{base}/api/v1/entities?domain=light&manufacturer=Signify&limit=3'\n"
+            f"  curl '{base}/api/v1/devices/demo:kitchen-01'"
+        )
+        run(settings, path, listening)
+
+
+def health() -> None:
+    """Ask the running service whether it is ready; exit 0 if so, 10 if not."""
+    import urllib.error
+    import urllib.request
+
+    from homedex.config import load_settings
+
+    settings = load_settings()
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104  (read, not bound)
+    url = f"http://{host}:{settings.port}/readyz"
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5) as answer:
+            typer.echo(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        raise SourceUnreachable(f"{url} answers {error.code}: {error.read().decode()}") from None
+    except OSError as error:
+        raise SourceUnreachable(f"{url} does not answer ({error}). Is `homedex serve` running?") from None
+
+
+def listen(settings: "Settings") -> "socket.socket":
+    """A bound socket, before anything slow is done.
+
+    Raises:
+        BadSetting: the address is not allowed, does not exist here, or is taken.
+    """
+    import ipaddress
+    import socket
+
+    try:
+        family, _, _, _, place = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+    except OSError as error:
+        raise BadSetting(f"HOMEDEX_HOST={settings.host} is no address of this machine: {error.strerror}.") from None
+    if not ipaddress.ip_address(place[0]).is_loopback and not settings.insecure_bind:
+        raise BadSetting(
+            f"HOMEDEX_HOST={settings.host} can be reached by others, and there is no log-in yet: anyone could read and change the "
+            "registry. Use 127.0.0.1 behind a proxy that asks for a password, or set HOMEDEX_INSECURE_BIND=1 in a network of yours."
+        )
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(place)
+    except OSError as error:
+        listening.close()
+        reason = error.strerror or str(error)
+        place_said = f"{settings.host} port {settings.port}"
+        raise BadSetting(f"cannot listen on {place_said}: {reason}. Stop what uses it, or set HOMEDEX_PORT to another.") from None
+    return listening
+
+
+def address(settings: "Settings", listening: "socket.socket") -> str:
+    """Where the service can be asked."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listening.getsockname()[1]}"
+
+
+def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
+    """Serve the registry at `path` until told to stop."""
+    import asyncio
+    import logging
+    import signal
+
+    import uvicorn
+
+    from homedex.api.app import create_app
+    from homedex.api.health import FILL, has_devices
+    from homedex.cli.wire import lane_settings
+    from homedex.registry import schema
+
+    logging.basicConfig(
+        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("uvicorn").setLevel("WARNING")
+    database = schema.open_registry(path, **lane_settings(settings))
+    config = uvicorn.Config(
+        create_app(database), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
+    )
+
+    async def announce_and_serve() -> None:
+        typer.echo(f"Homedex serves {path} at {address(settings, listening)} (questions it takes: /docs)", err=True)
+        if not await database.read(has_devices):
+            lines = "\n".join(f"  {command:<100} # {whence}" for whence, command in FILL)
+            typer.echo(f"The registry is empty. Fill it:\n{lines}", err=True)
+        await uvicorn.Server(config).serve(sockets=[listening])
+        await database.close()
+
+    # uvicorn raises the signal again once it has shut down: then it means that all went well.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(os.EX_OK))
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(announce_and_serve())

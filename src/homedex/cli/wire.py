@@ -1,0 +1,60 @@
+"""How a command gets at its settings and its registry."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from homedex.config import Settings, load_settings
+from homedex.errors import StorageUnavailable
+from homedex.registry import schema
+from homedex.storage.database import Database, sqlite_path
+
+
+def registry_path(settings: Settings, *, create: bool) -> str:
+    """The registry's file; its folder is made if only that is missing.
+
+    Raises:
+        StorageUnavailable: the folder cannot be made, or the file should be there and is not.
+    """
+    path = sqlite_path(settings.database_url)
+    if create:
+        try:
+            Path(path).parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StorageUnavailable(f"the folder {Path(path).parent} cannot be made: {error.strerror}.") from error
+    elif not Path(path).exists():
+        raise StorageUnavailable(
+            f"there is no registry at {path}. Make one with `homedex serve` or `homedex import`, or set DATABASE_URL."
+        )
+    return path
+
+
+def _exists(settings: Settings) -> bool:
+    return Path(sqlite_path(settings.database_url)).exists()
+
+
+@asynccontextmanager
+async def registry(*, create: bool, scratch: bool = False) -> AsyncIterator[Database]:
+    """The registry of this environment, open for one command: no deadlines, because a person can press Ctrl-C.
+
+    Args:
+        create: make the file if it is not there.
+        scratch: if it is not there, open an empty one in a temporary folder instead, so that a dry run leaves nothing.
+    """
+    settings = load_settings()
+    lanes = lane_settings(settings) | {"readers": 1, "read_deadline_s": None, "write_deadline_s": None}
+    with tempfile.TemporaryDirectory(prefix="homedex-") as folder:
+        path = f"{folder}/scratch.db" if scratch and not _exists(settings) else registry_path(settings, create=create)
+        database = schema.open_registry(path, **lanes)
+        try:
+            yield database
+        finally:
+            await database.close()
+
+
+def lane_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that are Database's."""
+    names = ("readers", "synchronous", "read_deadline_s", "write_deadline_s", "queue_limit", "busy_timeout_s")
+    return {name: getattr(settings, name) for name in names}

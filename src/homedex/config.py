@@ -1,0 +1,45 @@
+"""Settings: every knob once, with its unit in the name. Environment variables only; nothing is read at import."""
+
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from homedex.errors import BadSetting
+
+
+class Settings(BaseSettings):
+    """What can be set from outside. Each is the environment variable `HOMEDEX_` and its name, except DATABASE_URL."""
+
+    model_config = SettingsConfigDict(env_prefix="HOMEDEX_", frozen=True, extra="ignore")
+
+    database_url: str = Field(
+        default="sqlite:///./data/app.db", validation_alias="DATABASE_URL", description="where the registry is kept"
+    )
+    host: str = Field(default="127.0.0.1", description="address to listen on; only loopback, unless insecure_bind is set")
+    port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
+    insecure_bind: bool = Field(default=False, description="allow an address that others can reach: there is no log-in yet")
+    synchronous: Literal["FULL", "NORMAL"] = Field(default="FULL", description="FULL: no acknowledged write is lost in a power cut")
+    readers: int = Field(default=3, ge=1, le=64, description="threads that read")
+    read_deadline_s: float = Field(default=10.0, gt=0, le=3600, description="longest read before 503 query-timeout")
+    write_deadline_s: float = Field(default=60.0, gt=0, le=3600, description="longest single write before it is undone")
+    busy_timeout_s: float = Field(default=30.0, ge=0, le=3600, description="how long to wait for another process's lock")
+    queue_limit: int = Field(
+        default=2000, ge=1, le=1_000_000, description="requests that may wait for the database before 503 busy"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least important line to log")
+
+
+def load_settings() -> Settings:
+    """The settings of this environment.
+
+    Raises:
+        BadSetting: a variable's value has no meaning; the sentence names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        variable = name if name == "DATABASE_URL" else f"HOMEDEX_{name.upper()}"
+        raise BadSetting(f"{variable}={first['input']!r}: {first['msg']}.") from None

@@ -1,0 +1,107 @@
+"""From an observation to the registry: plan, guard, apply."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from homedex.ingest.observation import Observation, Row
+from homedex.ingest.reconcile import Have, KindPlan, Plan, check_guard, reconcile
+from homedex.registry import listed
+from homedex.registry.tables import DeviceId, Source, SyncRun, table_of
+from homedex.storage.database import Database
+
+MOVED_REASON = "split by its source"
+
+
+async def sync(database: Database, observed: Observation, *, allow_removals: bool, dry_run: bool, now: datetime) -> Plan:
+    """Make the registry say what was observed, in one transaction; a plan that is empty writes nothing at all.
+
+    The plan is made on a snapshot first, so that a dry run, a held plan and an empty one never take the write lock. It is
+    made again under the lock, because another process may have written in between.
+
+    Returns: the plan, applied unless `dry_run`.
+    Raises:
+        PlanHeld: it removes more than the guard allows; nothing was written.
+        Conflict: the source exists with another kind.
+    """
+    plan = await database.read(plan_sync, observed)
+    if not dry_run:
+        check_guard(plan, allow_removals=allow_removals)
+    if dry_run or plan.is_empty:
+        return plan
+    return await database.write(apply_sync, observed, allow_removals=allow_removals, now=now)
+
+
+def plan_sync(connection: Connection, observed: Observation) -> Plan:
+    """What `apply_sync` would do now."""
+    return reconcile(load_source(connection, observed), observed)
+
+
+def load_source(connection: Connection, observed: Observation) -> Have:
+    """What the registry holds of the observed source, and who else owns what was observed."""
+    source_id = observed.source_id
+    source = connection.execute(select(table_of(Source)).where(Source.source_id == source_id)).mappings().one_or_none()
+    devices = listed.load_rows(connection, "devices", source_id)
+    entities = listed.load_rows(connection, "entities", source_id)
+    new_devices = (row["device_id"] for row in observed.devices if row["device_id"] not in devices)
+    new_entities = (row["id"] for row in observed.entities if row["id"] not in entities)
+    moved: dict[str, str] = {}
+    for chunk in listed.chunks(observed.moved):
+        known = select(DeviceId.old_id, DeviceId.device_id).where(DeviceId.old_id.in_(chunk))
+        moved.update(connection.execute(known).tuples())
+    return Have(
+        source=None if source is None else dict(source),
+        areas=listed.load_rows(connection, "areas", source_id),
+        devices=devices,
+        entities=entities,
+        moved=moved,
+        foreign_devices=listed.owners(connection, "devices", new_devices, but=source_id),
+        foreign_entities=listed.owners(connection, "entities", new_entities, but=source_id),
+    )
+
+
+def apply_sync(connection: Connection, observed: Observation, *, allow_removals: bool, now: datetime) -> Plan:
+    """Plan, guard, and write the plan and its run.
+
+    Raises:
+        PlanHeld: see `check_guard`.
+    """
+    plan = plan_sync(connection, observed)
+    check_guard(plan, allow_removals=allow_removals)
+    if plan.is_empty:
+        return plan
+    _write_source(connection, plan, now)
+    for noun, kind in (("areas", plan.areas), ("devices", plan.devices), ("entities", plan.entities)):
+        _write_kind(connection, noun, plan.source_id, kind, now)
+    for old_id, device_id in plan.moved.items():
+        row = upsert(DeviceId).values(old_id=old_id, device_id=device_id, reason=MOVED_REASON, moved_at=now)
+        connection.execute(
+            row.on_conflict_do_update(index_elements=[DeviceId.old_id], set_={"device_id": device_id, "moved_at": now})
+        )
+    run: Row = {"run_id": uuid.uuid4().hex, "source_id": plan.source_id, "started_at": now, "finished_at": now}
+    guard = "removals allowed by hand" if allow_removals else None
+    connection.execute(insert(table_of(SyncRun)), run | {"counts": plan.counts(), "outcome": "ok", "guard": guard})
+    return plan
+
+
+def _write_source(connection: Connection, plan: Plan, now: datetime) -> None:
+    state: Row = {"state": "ok", "last_sync_at": now, "last_error": None}
+    if plan.create_source is not None:
+        connection.execute(insert(table_of(Source)), plan.create_source | state | {"created_at": now})
+        return
+    changed = plan.update_source.after if plan.update_source is not None else {}
+    connection.execute(update(table_of(Source)).where(Source.source_id == plan.source_id), changed | state)
+
+
+def _write_kind(connection: Connection, noun: str, source_id: str, plan: KindPlan, now: datetime) -> None:
+    """Removals first and new rows last, so that an entity_id is free when its next holder comes."""
+    listed.remove_rows(connection, noun, source_id, plan.remove, now=now)
+    if noun == "entities":
+        renamed = [change.key for change in (*plan.update, *plan.restore) if "entity_id" in change.after]
+        listed.free_entity_ids(connection, source_id, renamed)
+    listed.update_rows(connection, noun, source_id, [(change.key, change.after) for change in plan.update], now=now)
+    again: Row = {"removed_at": None, "last_listed_at": None}
+    listed.update_rows(connection, noun, source_id, [(change.key, change.after | again) for change in plan.restore], now=now)
+    listed.create_rows(connection, noun, source_id, plan.create, now=now)

@@ -1,0 +1,1 @@
+"""The core: the schema, its rules and its SQL, one file per noun."""

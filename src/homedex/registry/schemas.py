@@ -1,0 +1,265 @@
+"""What crosses the wire. Inputs forbid what they do not know; outputs have no defaults: every key is always there."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+DEVICE_ID = r"^[A-Za-z0-9._:-]{1,255}$"
+
+# NUL ends a string for C programs that read the same file; nothing on the wire needs it.
+Line = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")]
+Pair = Annotated[list[Line], Field(min_length=2, max_length=8)]
+
+Time = Annotated[datetime, Field(examples=["2026-11-22T13:52:56.700259Z"])]
+
+
+class DeviceIn(BaseModel):
+    """A device as a person or a script states it. What is left out is null or empty: PUT replaces the whole."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Boiler",
+                    "manufacturer": "Vaillant",
+                    "model": "ecoTEC plus",
+                    "area_id": "basement",
+                    "serial_number": "21-1402",
+                }
+            ]
+        },
+    )
+
+    name: Line | None = None
+    name_by_user: Line | None = None
+    manufacturer: Line | None = None
+    model: Line | None = None
+    model_id: Line | None = None
+    area_id: Line | None = None
+    integration: Line | None = None
+    sw_version: Line | None = None
+    hw_version: Line | None = None
+    serial_number: Line | None = None
+    entry_type: Line | None = Field(None, description='"service" for what is no hardware')
+    configuration_url: Line | None = None
+    via_device_id: Line | None = Field(None, description="the hub it is reached by")
+    parent_device_id: Line | None = None
+    disabled_by: Line | None = None
+    labels: list[Line] = Field(default_factory=list, max_length=1000)
+    identifiers: list[Pair] = Field(default_factory=list, max_length=1000, examples=[[["mqtt", "boiler"]]])
+    connections: list[Pair] = Field(default_factory=list, max_length=1000, examples=[[["mac", "aa:bb:cc:dd:ee:ff"]]])
+    extra: dict[str, Any] = Field(default_factory=dict, description="anything else worth keeping")
+    last_seen: AwareDatetime | None = Field(None, description="when the device itself last reported; left out, it stays as it is")
+
+
+class Bookkeeping(BaseModel):
+    """What every listed row carries."""
+
+    first_listed_at: Time
+    last_listed_at: Time | None = Field(description="when its source stopped listing it; null while it does")
+    removed_at: Time | None
+    created_at: Time = Field(description="by the source's clock where it says so")
+    modified_at: Time
+    version: int = Field(description="counts the changes of this row", ge=1)
+
+
+class Device(Bookkeeping):
+    """A device of any source."""
+
+    device_id: str = Field(examples=["7b773bb7175ba5c13f03ab79ac927458"])
+    source_id: str = Field(examples=["home-assistant"])
+    display_name: str | None = Field(description="name_by_user, else name")
+    name: str | None
+    name_by_user: str | None
+    manufacturer: str | None
+    model: str | None
+    model_id: str | None
+    area_id: str | None
+    integration: str | None
+    sw_version: str | None
+    hw_version: str | None
+    serial_number: str | None
+    entry_type: str | None
+    configuration_url: str | None
+    via_device_id: str | None
+    parent_device_id: str | None
+    disabled_by: str | None
+    labels: list[str]
+    identifiers: list[list[Any]]
+    connections: list[list[Any]]
+    extra: dict[str, Any]
+    disabled: bool
+    last_seen: Time | None = Field(description="when the device itself last reported")
+    seen_by: str | None
+    entity_count: int
+
+
+class Entity(Bookkeeping):
+    """An entity of any source."""
+
+    id: str = Field(description="the source's registry id; stays when entity_id is renamed")
+    source_id: str
+    display_name: str | None = Field(description="name_by_user, else name")
+    entity_id: str = Field(examples=["light.kitchen"])
+    device_id: str | None
+    domain: str
+    platform: str | None = Field(description="the integration that provides it; null when only a state is known of it")
+    unique_id: str | None
+    name: str | None
+    name_by_user: str | None
+    area_id: str | None = Field(description="its own area, where it differs from its device's")
+    disabled_by: str | None
+    hidden_by: str | None
+    entity_category: str | None
+    device_class: str | None
+    labels: list[str]
+    extra: dict[str, Any]
+    disabled: bool
+
+
+class Area(Bookkeeping):
+    """An area of any source."""
+
+    area_id: str
+    source_id: str
+    name: str
+    floor_id: str | None
+    aliases: list[str]
+    labels: list[str]
+    extra: dict[str, Any]
+    device_count: int
+
+
+class Source(BaseModel):
+    """Where records come from."""
+
+    source_id: str
+    kind: str
+    name: str
+    state: str
+    last_sync_at: Time | None = Field(description="the last sync that changed something; one that changes nothing writes nothing")
+    last_error: str | None
+    extra: dict[str, Any]
+    device_count: int
+    created_at: Time
+
+
+class Page(BaseModel):
+    """What every list has beside its objects."""
+
+    next: str | None = Field(description="the cursor of the next page; null on the last")
+    total: int = Field(description="how many there are in all pages", ge=0)
+
+
+class DevicePage(Page):
+    """A page of devices, by device_id."""
+
+    devices: list[Device]
+
+
+class EntityPage(Page):
+    """A page of entities, by entity_id."""
+
+    entities: list[Entity]
+
+
+class AreaPage(Page):
+    """A page of areas, by area_id."""
+
+    areas: list[Area]
+
+
+class SourcePage(Page):
+    """A page of sources, by source_id."""
+
+    sources: list[Source]
+
+
+class PageQuery(BaseModel):
+    """Which page of a list. Its own field names are no filters; all others are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(50, ge=1, le=1000, description="most objects in the page")
+    cursor: str | None = Field(None, max_length=4096, description="the `next` of the page before, with the same filters")
+
+    def filters(self) -> dict[str, list[Any]]:
+        """Filter -> accepted values, for `Listing.page`."""
+        given = {name: getattr(self, name) for name in self.model_fields_set - PageQuery.model_fields.keys()}
+        return {name: value if isinstance(value, list) else [value] for name, value in given.items() if value is not None}
+
+
+Values = Annotated[list[Line], Field(default_factory=list, max_length=100)]
+
+
+class DeviceQuery(PageQuery):
+    """The filters of devices. Repeat one to accept several values; different ones must all hold."""
+
+    device_id: Values
+    manufacturer: Values
+    model: Values
+    area_id: Values
+    integration: Values
+    source_id: Values
+    domain: Values = Field(description="devices with an entity of that domain")
+    platform: Values = Field(description="devices with an entity of that platform")
+    disabled: bool | None = None
+
+
+class EntityOfDeviceQuery(PageQuery):
+    """The filters of one device's entities. Repeat one to accept several values; different ones must all hold."""
+
+    domain: Values
+    platform: Values
+    area_id: Values = Field(description="of the entity itself, else of its device")
+    source_id: Values
+    disabled: bool | None = None
+
+
+class EntityQuery(EntityOfDeviceQuery):
+    """The filters of entities. Repeat one to accept several values; different ones must all hold."""
+
+    device_id: Values
+    manufacturer: Values = Field(description="of its device")
+    model: Values = Field(description="of its device")
+    integration: Values = Field(description="of its device")
+
+
+class AreaQuery(PageQuery):
+    """The filters of areas."""
+
+    area_id: Values
+    source_id: Values
+
+
+class SourceQuery(PageQuery):
+    """The filters of sources."""
+
+    source_id: Values
+
+
+class FieldError(BaseModel):
+    """One place where the input breaks a rule."""
+
+    pointer: str = Field(description="JSON pointer into the body, or the name of the parameter", examples=["#/name"])
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error, by RFC 9457."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["/problems/not-found"])
+    title: str
+    status: int
+    detail: str
+    instance: str
+
+
+class InvalidProblem(Problem):
+    """Input that breaks rules."""
+
+    errors: list[FieldError]

@@ -1,0 +1,1 @@
+"""The engine room: SQLite run right, and nothing about devices."""

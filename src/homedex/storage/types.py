@@ -1,0 +1,97 @@
+"""Column types that mean the same on SQLite and PostgreSQL, and that STRICT tables accept."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Boolean, DateTime, Dialect, Integer, Text, TypeDecorator
+from sqlalchemy.types import TypeEngine
+
+
+def to_text(moment: datetime) -> str:
+    """RFC 3339 in UTC with six decimals and `Z`: text that sorts as time does."""
+    if moment.tzinfo is None:
+        raise ValueError(f"naive time {moment.isoformat()} refused: give it a time zone, such as UTC")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: aware datetimes only, UTC in the database, UTC back, microseconds kept.
+
+    On SQLite it is text such as `2026-11-22T13:52:56.700259Z`, of fixed width, so that `<`, ORDER BY and indexes are right and
+    the column can be sent to a client as it is. On PostgreSQL it is `timestamptz`.
+
+    Raises:
+        ValueError: (inside SQLAlchemy's StatementError) when a naive datetime is bound.
+    Source:
+        `DateTime(timezone=True)` on SQLite drops the zone: one instant written as UTC and as +05:00 compares unequal, and
+        comes back naive (measured with SQLAlchemy 2.1.9, 2026-11).
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """TEXT on SQLite, timestamptz elsewhere."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Refuse naive times; convert the others to UTC."""
+        if value is None:
+            return None
+        text = to_text(value)
+        return text if dialect.name == "sqlite" else value.astimezone(UTC)
+
+    def process_literal_param(self, value: datetime | None, dialect: Dialect) -> str:  # noqa: ARG002
+        """The instant as a quoted literal, for DDL and `literal_binds`."""
+        return "NULL" if value is None else f"'{to_text(value)}'"
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """An aware UTC datetime."""
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return moment.astimezone(UTC)
+
+
+class JsonText(TypeDecorator[Any]):
+    """A JSON value: TEXT on SQLite (STRICT tables know no JSON type), `json` on PostgreSQL. None is SQL NULL.
+
+    Not `jsonb`: that reorders an object's keys, and both engines should answer alike.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """TEXT on SQLite, json elsewhere."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else JSON(none_as_null=True))
+
+    def process_bind_param(self, value: Any | None, dialect: Dialect) -> Any:
+        """Compact JSON text for SQLite; the driver encodes for PostgreSQL."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:
+        """What was stored, as Python lists, dicts and scalars."""
+        return json.loads(value) if value is not None and dialect.name == "sqlite" else value
+
+
+class Flag(TypeDecorator[bool]):
+    """True or false: INTEGER 0/1 on SQLite (STRICT tables know no BOOLEAN), `boolean` on PostgreSQL."""
+
+    impl = Integer
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """INTEGER on SQLite, boolean elsewhere."""
+        return dialect.type_descriptor(Integer() if dialect.name == "sqlite" else Boolean())
+
+    def process_bind_param(self, value: bool | None, dialect: Dialect) -> Any:
+        """0 or 1 for SQLite."""
+        return int(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> bool | None:  # noqa: ARG002
+        """A real bool on both engines."""
+        return None if value is None else bool(value)

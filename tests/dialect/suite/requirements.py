@@ -1,0 +1,1 @@
+from sqlalchemy.testing.requirements import SuiteRequirements as Requirements

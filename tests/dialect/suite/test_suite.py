@@ -1,0 +1,3 @@
+"""Every test that SQLAlchemy has for a dialect."""
+
+from sqlalchemy.testing.suite import *  # noqa: F403
