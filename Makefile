@@ -7,6 +7,7 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN := .venv/bin
 # The pins hold for the build tools too, and no notice about pip's own version stands between a person and the service.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:  ## list what there is
@@ -26,7 +27,6 @@ lint: .venv/ready-dev  ## style, types, imports, schema
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m alembic -c src/homedex/migrations/alembic.ini -x scratch check
 
 test-slow: .venv/ready-dev  ## the tests that take minutes: SIGKILL, SQLAlchemy's dialect suite, contention
 	$(BIN)/python -m pytest -q -m slow
@@ -34,7 +34,7 @@ test-slow: .venv/ready-dev  ## the tests that take minutes: SIGKILL, SQLAlchemy'
 test-home-assistant: .venv/ready-dev  ## the tests against a real Home Assistant, where one can be installed
 	$(BIN)/python -m pytest -q -rs -m home_assistant
 
-bench: .venv/ready-dev  ## measure against the textbook recipe, in one run
+bench: .venv/ready-bench  ## measure against the textbook recipe, in one run
 	$(BIN)/python -m bench
 
 format: .venv/ready-dev  ## format the code
@@ -51,6 +51,10 @@ clean:  ## remove the environment and all caches (never the data)
 .venv/ready: .venv/bin/pip pyproject.toml constraints.txt
 	@echo "Installing Homedex into .venv (once)"
 	@$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/ready-bench: .venv/ready-dev
+	@$(BIN)/pip install --quiet --editable '.[bench]'
 	@touch $@
 
 .venv/ready-dev: .venv/ready

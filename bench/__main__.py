@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.commands import import_home, start
 from bench.load import drive, request_bytes
-from bench.processes import REPOSITORY, BenchError, constant, pinnable
+from bench.processes import REPOSITORY, BenchError, constant, homedex_environment, pinnable
 from bench.report import Figure, table, write
 from bench.under_load import READERS, WARM_UP_S, WINDOW_S, memory, reads, writes
 
@@ -57,43 +57,43 @@ def main() -> int:
         parser.error(f"there is no section {unknown[0]}; there are {', '.join(SECTIONS)}")
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(LONGEST_S)
+    figures: list[Figure] = []
+    failure = None
     try:
-        figures, in_force = _measure(chosen)
+        _measure(chosen, figures)
     except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    print()
+        failure = error
     if figures:
-        print(table(figures))
-        write(RESULTS, figures, in_force)
-        print(f"\nEvery round is in {RESULTS.relative_to(REPOSITORY)}. The ratios count; the times are this machine's.")
-    return 0
+        print(f"\n{table(figures)}\n")
+        print(f"Every round is in {RESULTS.relative_to(REPOSITORY)}. The ratios count; the times are this machine's.")
+    if failure:
+        print(f"bench: {failure}", file=sys.stderr)
+    return 1 if failure else 0
 
 
-def _measure(chosen: list[str]) -> tuple[list[Figure], dict[str, Any]]:
+def _measure(chosen: list[str], figures: list[Figure]) -> None:
+    """Run the sections in the order they were asked for, and keep what each has found even if the next one fails."""
     if not all(find_spec(name) for name in ("aiosqlite", "greenlet")):
         raise BenchError("the recipe needs aiosqlite: pip install -c constraints.txt '.[bench]'")
     if not pinnable():
         print("This machine offers one core only, or no pinning: servers and client share what there is.")
-    figures: list[Figure] = []
-    root = Path(tempfile.mkdtemp(prefix="homedex-bench-"))
-    try:
-        in_force = _in_force(root)
+    with tempfile.TemporaryDirectory(prefix="homedex-bench-") as root:
+        in_force = _in_force(Path(root))
         for name in chosen:
-            print(f"{name}", flush=True)
-            folder = root / name
+            print(name, flush=True)
+            folder = Path(root, name)
             folder.mkdir()
             figures += SECTIONS[name](folder)
             shutil.rmtree(folder)
-    finally:
-        shutil.rmtree(root)
-    return figures, in_force
+            write(RESULTS, figures, in_force)
 
 
 def _in_force(folder: Path) -> dict[str, Any]:
     """Print and return which settings of SQLite each side has in force."""
     command = [sys.executable, "-m", "bench.in_force", str(folder)]
-    asked = subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True, timeout=60)
+    asked = subprocess.run(
+        command, cwd=REPOSITORY, env=homedex_environment(folder), check=False, capture_output=True, text=True, timeout=60
+    )
     if asked.returncode:
         why = asked.stderr.strip().splitlines() or ["it did not say why"]
         raise BenchError(f"the settings in force cannot be read: {why[-1]}")

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from homedex.config import load_settings
+from homedex.config import Settings
 from homedex.storage.sqlite import Options, open_connection
 
 PRAGMAS = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "cache_size", "temp_store")
@@ -30,7 +30,7 @@ async def recipe_settings(folder: Path) -> dict[str, Any]:
 
 
 def homedex_settings(folder: Path) -> dict[str, Any]:
-    options = Options(synchronous=load_settings().synchronous)
+    options = Options(synchronous=Settings().synchronous)
     connection = open_connection(str(folder / "homedex-settings.db"), options)
     found = {name: connection.pragma(name) for name in PRAGMAS}
     found["sqlite"] = next(connection.execute("SELECT sqlite_version()"))[0]

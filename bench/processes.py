@@ -109,9 +109,7 @@ def running(program: Program, port: int, folder: Path) -> Iterator[Server]:
     words = folder / f"{program.name.replace(' ', '-')}.log"
     with words.open("wb") as log, pinned(SERVER):
         begun = time.perf_counter()
-        process = subprocess.Popen(
-            program.command, cwd=folder, env=program.environment, stdout=log, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(program.command, cwd=folder, env=program.environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         _wait_until_ready(program, process, port, words)
         yield Server(program.name, port, process, time.perf_counter() - begun)
@@ -185,9 +183,7 @@ def timed(command: Sequence[str], folder: Path) -> Finished:
     words = folder / "command.log"
     begun = time.perf_counter()
     with words.open("wb") as log, pinned(SERVER):
-        process = subprocess.Popen(
-            command, cwd=folder, env=homedex_environment(folder), stdout=log, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, cwd=folder, env=homedex_environment(folder), stdout=log, stderr=subprocess.STDOUT)
     try:
         _, status, usage = os.wait4(process.pid, 0)
     except BaseException:

@@ -88,7 +88,7 @@ class Figure:
 
 def number(value: float) -> str:
     """Three digits that count, and thousands apart."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 def table(figures: Sequence[Figure]) -> str:

@@ -55,9 +55,7 @@ class Side:
     writes: Iterator[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.writes = itertools.cycle(
-            [self.put(n, name) for name in ("Ana's lamp", "Ben's lamp") for n in range(DEVICES)]
-        )
+        self.writes = itertools.cycle([self.put(n, name) for name in ("Ana's lamp", "Ben's lamp") for n in range(DEVICES)])
 
     def put(self, number: int, name_by_user: str) -> bytes:
         """The request that writes one device."""
@@ -94,9 +92,7 @@ class Side:
     def no_failures(self, load: Load) -> None:
         """Refuse a run in which an answer was not 2xx."""
         if load.failures:
-            raise BenchError(
-                f"{self.server.name} answered wrongly under load: {dict(load.failures)} (answers by status)"
-            )
+            raise BenchError(f"{self.server.name} answered wrongly under load: {dict(load.failures)} (answers by status)")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,8 @@
 
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from homedex.errors import BadSetting
 
 
 class Settings(BaseSettings):
@@ -28,18 +26,3 @@ class Settings(BaseSettings):
         default=2000, ge=1, le=1_000_000, description="requests that may wait for the database before 503 busy"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least important line to log")
-
-
-def load_settings() -> Settings:
-    """The settings of this environment.
-
-    Raises:
-        BadSetting: a variable's value has no meaning; the sentence names it.
-    """
-    try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        variable = name if name == "DATABASE_URL" else f"HOMEDEX_{name.upper()}"
-        raise BadSetting(f"{variable}={first['input']!r}: {first['msg']}.") from None

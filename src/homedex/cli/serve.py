@@ -18,8 +18,7 @@ GRACE_S = 10
 
 def serve() -> None:
     """Migrate, then serve the registry over HTTP until SIGTERM or Ctrl-C."""
-    from homedex.cli.wire import registry_path
-    from homedex.config import load_settings
+    from homedex.cli.wire import load_settings, registry_path
 
     settings = load_settings()
     path = registry_path(settings, create=True)
@@ -31,8 +30,7 @@ def demo() -> None:
     import asyncio
     import tempfile
 
-    from homedex.cli.wire import lane_settings
-    from homedex.config import load_settings
+    from homedex.cli.wire import lane_settings, load_settings
     from homedex.ingest import demo as made_up
     from homedex.registry import schema
 
@@ -62,7 +60,7 @@ def health() -> None:
     import urllib.error
     import urllib.request
 
-    from homedex.config import load_settings
+    from homedex.cli.wire import load_settings
 
     settings = load_settings()
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104  (read, not bound)
@@ -130,7 +128,8 @@ def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    logging.getLogger("uvicorn").setLevel("WARNING")
+    for chatty in ("uvicorn", "alembic"):
+        logging.getLogger(chatty).setLevel("WARNING")
     database = schema.open_registry(path, **lane_settings(settings))
     config = uvicorn.Config(
         create_app(database), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False

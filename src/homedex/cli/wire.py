@@ -6,10 +6,27 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from homedex.config import Settings, load_settings
-from homedex.errors import StorageUnavailable
+from pydantic import ValidationError
+
+from homedex.config import Settings
+from homedex.errors import BadSetting, StorageUnavailable
 from homedex.registry import schema
 from homedex.storage.database import Database, sqlite_path
+
+
+def load_settings() -> Settings:
+    """The settings of this environment.
+
+    Raises:
+        BadSetting: a variable's value has no meaning; the sentence names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        variable = name if name == "DATABASE_URL" else f"HOMEDEX_{name.upper()}"
+        raise BadSetting(f"{variable}={first['input']!r}: {first['msg']}.") from None
 
 
 def registry_path(settings: Settings, *, create: bool) -> str:

@@ -44,11 +44,13 @@ def stream_records(raw: bytes, key: str) -> Generator[Any, None, Any]:
     is_storable = not SURROGATE_OR_NUL.search(raw)
     del raw  # the text is as long again
     at = _after_blank(text, head.end())
-    while not text.startswith("]", at):
+    is_open = not text.startswith("]", at)
+    while is_open:
         record, end = DECODER.raw_decode(text, at)
         yield record if is_storable else _storable(record)
         at = _after_blank(text, end)
-        if text.startswith(",", at):
+        is_open = text.startswith(",", at)
+        if is_open:
             at = _after_blank(text, at + 1)
         elif not text.startswith("]", at):
             raise json.JSONDecodeError("Expecting ',' delimiter", text, at)

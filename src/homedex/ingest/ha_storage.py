@@ -27,7 +27,6 @@ A minor version only adds keys, and unknown keys are kept, so any is accepted.
 Source:
     Home Assistant 2024.3.3 to 2026.11.0; devices went from 1.12 to 3.2 with 2026.8, there is no 2.
 """
-REQUIRED = ("core.device_registry", "core.entity_registry")
 
 
 def read_storage(folder: Path, *, source_id: str) -> Observation:
@@ -78,9 +77,9 @@ def _read_list(storage: Path, name: str, key: str, versions: dict[str, str]) -> 
 
 
 def _read(storage: Path, name: str, versions: dict[str, str]) -> dict[str, Any] | None:
-    """The `data` of one file, None when the file is missing and may be; notes its version."""
+    """The `data` of one file, None when there is no such file; notes its version."""
     path = storage / name
-    if name not in REQUIRED and not path.exists():
+    if not path.exists():
         return None
     with _faults_told(path):
         document = read_json(path.read_bytes())

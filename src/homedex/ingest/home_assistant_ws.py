@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, ProxyError
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, ProxyError
 
-from homedex.errors import BadSource, SourceDenied, SourceUnreachable
+from homedex.errors import BadSource, HomedexError, SourceDenied, SourceUnreachable
 from homedex.ingest.ha_json import read_json
 from homedex.ingest.home_assistant import STAND_IN_NAME, Translation, without_times
 from homedex.ingest.observation import Observation, Row
@@ -112,21 +112,31 @@ async def _connected(address: str, place: str, timeout_s: float) -> AsyncIterato
         raise SourceUnreachable(
             f"No secure connection to {place} ({reason}); see its certificate, or use http:// inside your network."
         ) from None
-    except InvalidStatus as error:
-        raise SourceUnreachable(_status_sentence(place, error.response.status_code)) from None
-    except (ProxyError, ImportError):
-        raise SourceUnreachable(
-            f"The proxy on the way to {place} does not work; name the host in NO_PROXY if it needs none."
-        ) from None
-    except (InvalidHandshake, EOFError):
-        raise BadSource(f"What answers at {place} speaks no WebSocket; give Home Assistant's own address.") from None
+    except (InvalidHandshake, InvalidProxy, ImportError) as error:
+        raise _failed_handshake(place, error) from None
     except ConnectionClosed:
         raise SourceUnreachable(f"Home Assistant at {place} hung up while it was read; try again.") from None
+    except ConnectionResetError:
+        raise SourceUnreachable(
+            f"{place} reset the connection; see whether it is Home Assistant's port, and http:// or https:// is right."
+        ) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise SourceUnreachable(
             f"No connection to {place} ({reason}); see whether Home Assistant runs there and the port is right."
         ) from None
+
+
+def _failed_handshake(place: str, error: Exception) -> HomedexError:
+    if isinstance(error, InvalidStatus):
+        return SourceUnreachable(_status_sentence(place, error.response.status_code))
+    if isinstance(error, (ProxyError, InvalidProxy, ImportError)):  # ImportError: a SOCKS proxy wants a further package
+        return SourceUnreachable(f"The proxy on the way to {place} does not work; name the host in NO_PROXY if it needs none.")
+    if isinstance(error.__cause__, (EOFError, ConnectionError)):
+        return SourceUnreachable(
+            f"{place} hung up before it said a word; use https:// if Home Assistant has a certificate, else try again."
+        )
+    return BadSource(f"What answers at {place} speaks no WebSocket; give Home Assistant's own address.")
 
 
 def _status_sentence(place: str, status: int) -> str:
@@ -213,7 +223,7 @@ class _Talk:
     def _stranger(self) -> BadSource:
         return BadSource(f"What answers at {self._place} does not speak as Home Assistant does; see the address.")
 
-    def _refusal(self, error: _CommandError) -> Exception:
+    def _refusal(self, error: _CommandError) -> HomedexError:
         if error.code == "unauthorized":
             return SourceDenied(f"The token's user may not read {error.command} at {self._place}; use another user's.")
         if error.code == "unknown_command":

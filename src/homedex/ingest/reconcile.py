@@ -228,12 +228,11 @@ def _leave_foreign_devices(entities: dict[str, Row], foreign: Mapping[str, str])
 def _holders_of_entity_ids(entities: dict[str, Row], rejections: list[Rejection]) -> dict[str, str]:
     """entity_id -> id of the one entity that has it; whoever comes second is taken out of `entities`."""
     holders: dict[str, str] = {}
-    for key, row in list(entities.items()):
-        holder = holders.setdefault(row["entity_id"], key)
-        if holder != key:
-            del entities[key]
-            reason = f"Its entity_id {row['entity_id']!r} is that of {holder!r} too; the first one counts."
-            rejections.append(Rejection("entity", key, reason))
+    late = [key for key, row in entities.items() if holders.setdefault(row["entity_id"], key) != key]
+    for key in late:
+        entity_id = entities.pop(key)["entity_id"]
+        reason = f"Its entity_id {entity_id!r} is that of {holders[entity_id]!r} too; the first one counts."
+        rejections.append(Rejection("entity", key, reason))
     return holders
 
 
@@ -269,7 +268,7 @@ def _plan_kind(stored: Mapping[str, Row], listed: dict[str, Row], spared: Collec
 
 
 def _difference(key: str, stored: Row, observed: Row, seen: frozenset[str] | None) -> Update | None:
-    if observed.items() <= stored.items():  # 60,000 rows in 70 ms; nearly all rows of nearly all syncs end here
+    if stored | observed == stored:  # nearly every row of a sync ends here: 60,000 in 0.25 s
         return None
     after = {column: value for column, value in observed.items() if stored.get(column) != value}
     if "extra" in after and seen is not None:

@@ -50,7 +50,7 @@ def load_source(connection: Connection, observed: Observation) -> Have:
     moved: dict[str, str] = {}
     for chunk in listed.chunks(observed.moved):
         known = select(DeviceId.old_id, DeviceId.device_id).where(DeviceId.old_id.in_(chunk))
-        moved.update(connection.execute(known).tuples())
+        moved.update(dict(connection.execute(known).all()))
     return Have(
         source=None if source is None else dict(source),
         areas=listed.load_rows(connection, "areas", source_id),

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, or_, select
+from sqlalchemy import Connection, bindparam, func, select, union_all
+from sqlalchemy.orm import aliased
 
 from homedex.errors import Conflict, Gone, NotFound
 from homedex.registry.devices import check_device
@@ -50,8 +51,15 @@ def _of_device(column: Any, match: Match) -> Any:
 
 
 def _in_area(match: Match) -> Any:
-    """An entity stands where it says, else where its device stands."""
-    return or_(match(Entity.area_id), Entity.area_id.is_(None) & _of_device(Device.area_id, match))
+    """An entity stands where it says, else where its device stands.
+
+    Two look-ups by index and their union: SQLite reads the whole table for an OR of the two.
+    """
+    there = aliased(Entity)
+    by_itself = select(there.id).where(match(there.area_id), there.removed_at.is_(None))
+    its_device = select(Device.device_id).where(match(Device.area_id), Device.removed_at.is_(None))
+    by_device = select(there.id).where(there.device_id.in_(its_device), there.area_id.is_(None), there.removed_at.is_(None))
+    return Entity.id.in_(union_all(by_itself, by_device))
 
 
 ENTITIES = Listing(

@@ -56,7 +56,7 @@ def owners(connection: Connection, noun: str, keys: Iterable[str], *, but: str) 
     owned = select(key, table.c.source_id).where(key.in_(bindparam("keys", expanding=True)), table.c.source_id != but)
     found: dict[str, str] = {}
     for chunk in chunks(keys):
-        found.update(connection.execute(owned, {"keys": chunk}).tuples())
+        found.update(dict(connection.execute(owned, {"keys": chunk}).all()))
     return found
 
 

@@ -1,15 +1,39 @@
 """What crosses the wire. Inputs forbid what they do not know; outputs have no defaults: every key is always there."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 DEVICE_ID = r"^[A-Za-z0-9._:-]{1,255}$"
 
 # NUL ends a string for C programs that read the same file; nothing on the wire needs it.
 Line = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")]
 Pair = Annotated[list[Line], Field(min_length=2, max_length=8)]
+
+DEEPEST_JSON = 64
+
+
+def storable(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what JSON parsers let in and databases do not: numbers that overflow, halves of characters, endless nesting."""
+    pending: list[tuple[Any, int]] = [(value, 1)]
+    while pending:
+        item, depth = pending.pop()
+        if depth > DEEPEST_JSON:
+            raise ValueError(f"nested deeper than {DEEPEST_JSON} levels")
+        if isinstance(item, dict | list):
+            pending.extend((inner, depth + 1) for inner in (item.values() if isinstance(item, dict) else item))
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half a character (a lone surrogate)") from None
+    except ValueError:
+        raise ValueError("holds a number that is too large") from None
+    return value
+
+
+Object = Annotated[dict[str, Any], AfterValidator(storable)]
 
 Time = Annotated[datetime, Field(examples=["2026-11-22T13:52:56.700259Z"])]
 
@@ -50,7 +74,7 @@ class DeviceIn(BaseModel):
     labels: list[Line] = Field(default_factory=list, max_length=1000)
     identifiers: list[Pair] = Field(default_factory=list, max_length=1000, examples=[[["mqtt", "boiler"]]])
     connections: list[Pair] = Field(default_factory=list, max_length=1000, examples=[[["mac", "aa:bb:cc:dd:ee:ff"]]])
-    extra: dict[str, Any] = Field(default_factory=dict, description="anything else worth keeping")
+    extra: Object = Field(default_factory=dict, description="anything else worth keeping")
     last_seen: AwareDatetime | None = Field(None, description="when the device itself last reported; left out, it stays as it is")
 
 

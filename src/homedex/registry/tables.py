@@ -52,11 +52,14 @@ def table_of(model: type[Base]) -> Table:
     return cast("Table", model.__table__)
 
 
-def present_index(table: str, *columns: str, unique: bool = False) -> Index:
-    """An index over the rows that are no tombstones."""
+def present_index(table: str, *columns: str) -> Index:
+    """An index over the rows that are no tombstones.
+
+    `removed_at`, null in all of them, stands at its end so that SQLite can count from the index alone: it does not see that
+    the index's own condition has answered the question already.
+    """
     present = text("removed_at IS NULL")
-    name = f"{'uq' if unique else 'ix'}_{table}_{'_'.join(columns)}"
-    return Index(name, *columns, unique=unique, sqlite_where=present, postgresql_where=present)
+    return Index(f"ix_{table}_{'_'.join(columns)}", *columns, "removed_at", sqlite_where=present, postgresql_where=present)
 
 
 def removed_index(table: str, *columns: str) -> Index:
@@ -175,7 +178,14 @@ class Entity(Base):
 
     __tablename__ = "entities"
     __table_args__ = (
-        present_index("entities", "source_id", "entity_id", unique=True),
+        Index(
+            "uq_entities_source_id_entity_id",
+            "source_id",
+            "entity_id",
+            unique=True,
+            sqlite_where=text("removed_at IS NULL"),
+            postgresql_where=text("removed_at IS NULL"),
+        ),
         present_index("entities", "entity_id", "id"),
         present_index("entities", "device_id", "entity_id", "id"),
         present_index("entities", "domain", "entity_id", "id"),

@@ -210,7 +210,7 @@ class Connection:
             raise translated(error) from error
 
 
-_NOTHING = re.compile(r"(?:[\s;]|--[^\n]*|/\*.*?(?:\*/|\Z))*", re.DOTALL)
+_NOTHING = re.compile(r"(?:[\s;]|--[^\n]*|/\*.*?(?:\*/|\Z))*+", re.DOTALL)  # possessive: no comment may grow over a statement
 _DDL = ("CREATE", "DROP", "ALTER")
 
 
@@ -220,8 +220,8 @@ def only_one(sql: str) -> Callable[[apsw.Cursor, str, Any], bool]:
     A second statement is how SQL injection does harm, and nobody would see its rows or its count.
     """
 
-    def guard(_cursor: apsw.Cursor, statement: str, _parameters: Any) -> bool:
-        if not _NOTHING.fullmatch(sql, len(statement)):
+    def guard(cursor: apsw.Cursor, statement: str, _parameters: Any) -> bool:
+        if cursor.has_vdbe and not _NOTHING.fullmatch(sql, len(statement)):  # has_vdbe: no comment at the end
             raise ProgrammingError("only one statement can be executed at a time")
         return True
 

@@ -104,6 +104,17 @@ def meaning(error: BaseException, path: str) -> BaseException:
     return found or error
 
 
+def roll_back(connection: Connection) -> None:
+    """End a transaction that a failure left open.
+
+    SQLite keeps a transaction open whose COMMIT failed, while SQLAlchemy thinks that it is over; a function that tried to
+    commit by itself leaves SQLAlchemy's half open.
+    """
+    connection.rollback()
+    if driver(connection).in_transaction:
+        driver(connection).execute("ROLLBACK")
+
+
 class Deadline:
     """Stops a connection's statement when its time is up or nobody waits for it any more.
 
@@ -188,6 +199,7 @@ class Reader(Lane):
                     result = job.run(connection)
                     self.deadline.stop()
             except BaseException as error:  # noqa: BLE001  (it belongs to the caller)
+                roll_back(connection)
                 job.answer(None, meaning(error, self.path))
             else:
                 job.answer(result, None)
@@ -267,6 +279,7 @@ class Writer(Lane):
                 jobs = [job for job in jobs if job is not outcomes[-1][0]]
             except BaseException as error:  # noqa: BLE001  (BEGIN or COMMIT failed: nobody may hear of success)
                 failure = meaning(error, self.path)
+                roll_back(connection)
                 if len(jobs) > 1 and not isinstance(failure, HomedexError):
                     # A constraint that is checked at COMMIT is the fault of one of them: each goes alone.
                     for job in jobs:

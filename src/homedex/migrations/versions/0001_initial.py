@@ -49,7 +49,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source_id", "area_id", name="pk_areas"),
         sqlite_strict=True,
     )
-    op.create_index("ix_areas_area_id_source_id", "areas", ["area_id", "source_id"], **PRESENT)
+    op.create_index("ix_areas_area_id_source_id", "areas", ["area_id", "source_id", "removed_at"], **PRESENT)
     op.create_table(
         "devices",
         sa.Column("device_id", sa.Text(), nullable=False),
@@ -85,14 +85,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("device_id", name="pk_devices"),
         sqlite_strict=True,
     )
-    op.create_index("ix_devices_area_id_device_id", "devices", ["area_id", "device_id"], **PRESENT)
-    op.create_index("ix_devices_device_id", "devices", ["device_id"], **PRESENT)
-    op.create_index("ix_devices_disabled_device_id", "devices", ["disabled", "device_id"], **PRESENT)
-    op.create_index("ix_devices_integration_device_id", "devices", ["integration", "device_id"], **PRESENT)
-    op.create_index("ix_devices_manufacturer_device_id", "devices", ["manufacturer", "device_id"], **PRESENT)
-    op.create_index("ix_devices_model_device_id", "devices", ["model", "device_id"], **PRESENT)
+    op.create_index("ix_devices_area_id_device_id", "devices", ["area_id", "device_id", "removed_at"], **PRESENT)
+    op.create_index("ix_devices_device_id", "devices", ["device_id", "removed_at"], **PRESENT)
+    op.create_index("ix_devices_disabled_device_id", "devices", ["disabled", "device_id", "removed_at"], **PRESENT)
+    op.create_index("ix_devices_integration_device_id", "devices", ["integration", "device_id", "removed_at"], **PRESENT)
+    op.create_index("ix_devices_manufacturer_device_id", "devices", ["manufacturer", "device_id", "removed_at"], **PRESENT)
+    op.create_index("ix_devices_model_device_id", "devices", ["model", "device_id", "removed_at"], **PRESENT)
     op.create_index("ix_devices_removed", "devices", ["source_id", "device_id"], **REMOVED)
-    op.create_index("ix_devices_source_id_device_id", "devices", ["source_id", "device_id"], **PRESENT)
+    op.create_index("ix_devices_source_id_device_id", "devices", ["source_id", "device_id", "removed_at"], **PRESENT)
     op.create_table(
         "sync_runs",
         sa.Column("run_id", sa.Text(), nullable=False),
@@ -148,12 +148,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_entities"),
         sqlite_strict=True,
     )
-    op.create_index("ix_entities_area_id_entity_id_id", "entities", ["area_id", "entity_id", "id"], **PRESENT)
-    op.create_index("ix_entities_device_id_entity_id_id", "entities", ["device_id", "entity_id", "id"], **PRESENT)
-    op.create_index("ix_entities_disabled_entity_id_id", "entities", ["disabled", "entity_id", "id"], **PRESENT)
-    op.create_index("ix_entities_domain_entity_id_id", "entities", ["domain", "entity_id", "id"], **PRESENT)
-    op.create_index("ix_entities_entity_id_id", "entities", ["entity_id", "id"], **PRESENT)
-    op.create_index("ix_entities_platform_entity_id_id", "entities", ["platform", "entity_id", "id"], **PRESENT)
+    op.create_index("ix_entities_area_id_entity_id_id", "entities", ["area_id", "entity_id", "id", "removed_at"], **PRESENT)
+    op.create_index("ix_entities_device_id_entity_id_id", "entities", ["device_id", "entity_id", "id", "removed_at"], **PRESENT)
+    op.create_index("ix_entities_disabled_entity_id_id", "entities", ["disabled", "entity_id", "id", "removed_at"], **PRESENT)
+    op.create_index("ix_entities_domain_entity_id_id", "entities", ["domain", "entity_id", "id", "removed_at"], **PRESENT)
+    op.create_index("ix_entities_entity_id_id", "entities", ["entity_id", "id", "removed_at"], **PRESENT)
+    op.create_index("ix_entities_platform_entity_id_id", "entities", ["platform", "entity_id", "id", "removed_at"], **PRESENT)
     op.create_index("ix_entities_removed", "entities", ["source_id", "id"], **REMOVED)
     op.create_index("uq_entities_source_id_entity_id", "entities", ["source_id", "entity_id"], unique=True, **PRESENT)
     op.create_table(

@@ -1,0 +1,134 @@
+"""The service as a whole: health, docs, errors."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Connection
+from sqlalchemy import text as sql
+
+from homedex.api.app import PLAIN_ROUTES, ROUTES, create_app
+from homedex.registry import schema
+from homedex.storage.database import Database
+
+
+def test_it_lives_without_asking_the_database(client: TestClient) -> None:
+    asyncio.run(client.app.state.database.close())  # type: ignore[attr-defined]
+    assert client.get("/livez").json() == {"status": "ok"}
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
+
+
+def test_it_is_ready_when_every_check_is_ok(client: TestClient) -> None:
+    checks = {"read": "ok", "schema": "ok", "write": "ok", "disk": "ok"}
+    assert client.get("/readyz").json() == {"status": "ok", "checks": checks}
+
+
+def test_it_is_not_ready_while_another_process_holds_the_write_lock(registry_file: Path) -> None:
+    holder = Database.open(str(registry_file), readers=1)
+    database = Database.open(str(registry_file), application_id=schema.APPLICATION_ID, busy_timeout_s=0.05)
+
+    async def hold_and_ask() -> None:
+        entered, leave = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def hold(_: Connection) -> None:
+            loop.call_soon_threadsafe(entered.set)
+            asyncio.run_coroutine_threadsafe(leave.wait(), loop).result(10)
+
+        holding = asyncio.ensure_future(holder.write(hold))
+        await entered.wait()
+        with TestClient(create_app(database)) as client:
+            answer = await asyncio.to_thread(client.get, "/readyz")
+        leave.set()
+        await holding
+        await holder.close()
+        assert (answer.status_code, "write lock" in answer.json()["checks"]["write"]) == (503, True)
+
+    asyncio.run(hold_and_ask())
+
+
+def test_a_schema_that_is_not_at_head_is_not_ready(client: TestClient) -> None:
+    def go_back(connection: Connection) -> None:
+        connection.execute(sql("UPDATE alembic_version SET version_num = '0000'"))
+
+    asyncio.run(client.app.state.database.write(go_back))  # type: ignore[attr-defined]
+    assert client.get("/readyz").json()["checks"]["schema"].startswith("at 0000")
+
+
+def test_an_empty_registry_says_how_to_fill_it_and_a_full_one_leads_to_the_docs(client: TestClient) -> None:
+    assert "homedex import home-assistant" in client.get("/").text
+    client.put("/api/v1/devices/a", json={})
+    assert (client.get("/").status_code, client.get("/").headers["location"]) == (307, "/docs")
+
+
+def test_the_docs_list_every_route_with_a_summary_and_its_errors(client: TestClient) -> None:
+    assert client.get("/docs").status_code == 200
+    paths = client.get("/openapi.json").json()["paths"]
+    assert set(paths) == {route.path for route in (*ROUTES, *PLAIN_ROUTES)}
+    for route in ROUTES:
+        operation = paths[route.path][route.method.lower()]
+        assert operation["summary"]
+        assert {str(status) for status in (*route.answers, *route.faults, 422, 500, 503)} == set(operation["responses"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "kind"),
+    [
+        ("GET", "/nowhere", 404, "no-such-page"),
+        ("GET", "/api/v1/device", 404, "no-such-page"),
+        ("POST", "/api/v1/devices", 405, "method-not-allowed"),
+        ("GET", "/api/v1/entities/light.none", 404, "not-found"),
+        ("GET", "/api/v1/areas?limit=x", 422, "invalid"),
+        ("GET", "/api/v1/sources?colour=red", 400, "unknown-parameter"),
+    ],
+)
+def test_every_error_is_a_problem_document(client: TestClient, method: str, path: str, status: int, kind: str) -> None:
+    answer = client.request(method, path)
+    problem = answer.json()
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert problem.items() >= {"type": f"/problems/{kind}", "status": status, "instance": path.partition("?")[0]}.items()
+    assert problem["title"]
+    assert problem["detail"]
+
+
+def test_a_bug_tells_the_client_nothing_of_itself(client: TestClient) -> None:
+    def break_it(connection: Connection) -> None:
+        connection.execute(sql("DROP TABLE sightings"))
+
+    asyncio.run(client.app.state.database.write(break_it))  # type: ignore[attr-defined]
+    answer = client.get("/api/v1/devices")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "sightings" not in answer.text
+    assert "SELECT" not in answer.text
+
+
+def test_a_commit_that_fails_is_never_answered_with_success(client: TestClient) -> None:
+    def refuse_commits(connection: Connection) -> None:
+        connection.execute(sql("CREATE TABLE p (id INTEGER PRIMARY KEY)"))
+        connection.execute(sql("CREATE TABLE c (p INTEGER REFERENCES p(id) DEFERRABLE INITIALLY DEFERRED)"))
+        connection.execute(sql("CREATE TRIGGER orphan AFTER INSERT ON devices BEGIN INSERT INTO c VALUES (1); END"))
+
+    asyncio.run(client.app.state.database.write(refuse_commits))  # type: ignore[attr-defined]
+    answer = client.put("/api/v1/devices/a", json={})
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert client.get("/api/v1/devices/a").status_code == 404
+
+
+def test_a_read_past_its_deadline_is_a_problem_with_retry_after(registry_file: Path) -> None:
+    database = Database.open(str(registry_file), application_id=schema.APPLICATION_ID, read_deadline_s=0.000001)
+
+    def slow(connection: Connection) -> None:
+        endless = (
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) INSERT INTO areas SELECT 'm', i, i, NULL, '[]', '[]',"
+        )
+        ends = " '{}', '', NULL, NULL, '', '', 1 FROM n LIMIT 30000"
+        source = "INSERT INTO sources VALUES ('m', 'manual', 'm', 'ok', NULL, NULL, '{}', '')"
+        connection.execute(sql(source))
+        connection.execute(sql(endless + ends))
+
+    asyncio.run(database.write(slow))
+    with TestClient(create_app(database)) as client:
+        answer = client.get("/api/v1/areas?limit=1000")
+    assert (answer.status_code, answer.headers["retry-after"], answer.json()["type"]) == (503, "1", "/problems/query-timeout")

@@ -1,0 +1,217 @@
+"""The commands, as a person types them: real processes, one line for an error, an exit code per kind."""
+
+import csv
+import io
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from homedex.registry import schema
+from homedex.storage.sqlite import open_connection
+from service import Service, homedex
+
+CAPTURES = Path(__file__).parent.parent / "data" / "ha_captures"
+HOME = str(CAPTURES / "storage-2026.11")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "app.db"
+
+
+@pytest.fixture
+def filled(path: Path) -> Path:
+    assert homedex("import", "home-assistant", HOME, path=path).returncode == 0
+    return path
+
+
+def contents(path: Path) -> list[object]:
+    connection = open_connection(str(path))
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+    found = [(table, connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()) for table in tables]
+    connection.close()
+    return list(found)
+
+
+@pytest.mark.parametrize(("version", "devices", "entities"), [("2024.3", 52, 76), ("2025.4", 66, 166), ("2026.11", 80, 187)])
+def test_an_import_brings_the_whole_home_and_then_changes_nothing(path: Path, version: str, devices: int, entities: int) -> None:
+    folder = str(CAPTURES / f"storage-{version}")
+    first = homedex("import", "home-assistant", folder, path=path)
+    assert f"devices: {devices} create\nentities: {entities} create" in first.stdout
+    before = contents(path)
+    second = homedex("import", "home-assistant", folder, path=path)
+    assert f"devices: {devices} unchanged\nentities: {entities} unchanged\nhome-assistant: nothing changed" in second.stdout
+    assert contents(path) == before
+
+
+def test_a_dry_run_says_what_would_change_and_writes_nothing(path: Path) -> None:
+    said = homedex("import", "home-assistant", HOME, "--dry-run", path=path)
+    assert "home-assistant: would change" in said.stdout
+    assert not path.parent.exists()
+
+
+def test_a_plan_that_empties_the_home_is_held_until_it_is_allowed(filled: Path) -> None:
+    before = contents(filled)
+    older = str(CAPTURES / "storage-2025.4")
+    held = homedex("import", "home-assistant", older, path=filled)
+    assert (held.returncode, held.stderr.startswith("Plan held: 80 of 80 devices")) == (12, True)
+    assert contents(filled) == before
+    assert "would be held" in homedex("import", "home-assistant", older, "--dry-run", path=filled).stderr
+    allowed = homedex("import", "home-assistant", older, "--allow-removals", path=filled)
+    assert "devices: 66 create, 80 remove" in allowed.stdout
+
+
+def test_two_homes_live_side_by_side(filled: Path) -> None:
+    assert (
+        homedex("import", "home-assistant", str(CAPTURES / "storage-2024.3"), "--source-id", "cabin", path=filled).returncode == 0
+    )
+    assert len(homedex("devices", "--source-id", "cabin", path=filled).stdout.splitlines()) == 52
+    assert len(homedex("devices", path=filled).stdout.splitlines()) == 132
+
+
+def test_lists_are_one_json_object_a_line_when_piped(filled: Path) -> None:
+    lines = homedex("devices", "--manufacturer", "Tasmota", path=filled).stdout.splitlines()
+    assert {json.loads(line)["manufacturer"] for line in lines} == {"Tasmota"}
+    assert len(homedex("entities", "--domain", "light", "--domain", "switch", path=filled).stdout.splitlines()) > 5
+    assert [json.loads(line)["area_id"] for line in homedex("areas", path=filled).stdout.splitlines()] == [
+        "bedroom",
+        "garden",
+        "kitchen",
+    ]
+
+
+def test_csv_has_a_header_and_harmless_cells(filled: Path) -> None:
+    connection = open_connection(str(filled))
+    connection.execute("UPDATE devices SET name = '=1+1', name_by_user = NULL")
+    connection.close()
+    rows = list(csv.DictReader(io.StringIO(homedex("devices", "--csv", path=filled).stdout)))
+    assert (len(rows), {row["name"] for row in rows}) == (80, {"'=1+1"})
+
+
+def test_the_doctor_finds_a_healthy_registry_healthy(filled: Path) -> None:
+    said = homedex("doctor", path=filled)
+    assert (said.returncode, "WRONG" in said.stdout) == (0, False)
+    assert "integrity: ok" in said.stdout
+    findings = json.loads(homedex("doctor", "--json", path=filled).stdout)
+    found = {finding["what"]: finding["found"] for finding in findings}
+    assert (found["writer foreign_keys"], found["reader query_only"], found["schema"]) == ("1", "1", schema.head())
+
+
+def test_the_doctor_finds_a_broken_reference(filled: Path) -> None:
+    connection = open_connection(str(filled))
+    connection.execute(
+        "PRAGMA foreign_keys = OFF; UPDATE entities SET device_id = 'nowhere' WHERE id IN (SELECT id FROM entities LIMIT 1)"
+    )
+    connection.close()
+    said = homedex("doctor", path=filled)
+    assert (said.returncode, "WRONG references: 1 broken" in said.stdout) == (1, True)
+
+
+def test_commands_work_while_the_service_runs(filled: Path) -> None:
+    with Service.start(filled) as service:
+        assert service.ask("GET", "/api/v1/devices")[1]["total"] == 80
+        homedex("import", "home-assistant", str(CAPTURES / "storage-2024.3"), "--source-id", "cabin", path=filled)
+        assert service.ask("GET", "/api/v1/devices")[1]["total"] == 132
+        service.ask("PUT", "/api/v1/devices/boiler", {"name": "Boiler"})
+        assert "boiler" in homedex("devices", "--source-id", "manual", path=filled).stdout
+        assert homedex("doctor", path=filled).returncode == 0
+        assert homedex("health", path=filled, settings={"HOMEDEX_PORT": str(service.port)}).returncode == 0
+
+
+def test_sigterm_ends_the_service_in_order(path: Path) -> None:
+    service = Service.start(path)
+    service.ask("PUT", "/api/v1/devices/boiler", {"name": "Boiler"})
+    assert service.stop(signal.SIGTERM) == 0
+    assert [file.name for file in path.parent.iterdir()] == ["app.db"]
+
+
+def test_an_empty_registry_says_at_start_how_to_fill_it(path: Path) -> None:
+    service = Service.start(path)
+    service.process.terminate()
+    assert service.process.stderr is not None
+    assert "homedex import home-assistant" in service.process.stderr.read()
+    service.stop()
+
+
+def test_version_and_help() -> None:
+    assert homedex("version", path=Path("nowhere")).stdout.startswith("homedex 0.")
+    assert "serve" in homedex("--help", path=Path("nowhere")).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "code", "said"),
+    [
+        (["devices"], {}, 7, "Storage unavailable: there is no registry at"),
+        (["serve"], {"DATABASE_URL": "mysql://u@h/d"}, 2, "Bad setting: DATABASE_URL names mysql"),
+        (["serve"], {"DATABASE_URL": "postgresql://u:secret@h/d"}, 2, "Bad setting: DATABASE_URL names postgresql"),
+        (["serve"], {"HOMEDEX_PORT": "http"}, 2, "Bad setting: HOMEDEX_PORT='http'"),
+        (["serve"], {"HOMEDEX_SYNCHRONOUS": "OFF"}, 2, "Bad setting: HOMEDEX_SYNCHRONOUS='OFF'"),
+        (["serve"], {"HOMEDEX_HOST": "0.0.0.0"}, 2, "Bad setting: HOMEDEX_HOST=0.0.0.0 can be reached by others"),
+        (["serve"], {"HOMEDEX_HOST": "192.0.2.1", "HOMEDEX_INSECURE_BIND": "1"}, 2, "Bad setting: cannot listen on 192.0.2.1"),
+        (["health"], {"HOMEDEX_PORT": "1"}, 10, "Source unreachable: http://127.0.0.1:1/readyz does not answer"),
+        (["import", "home-assistant", "/nowhere"], {}, 3, "Bad source: "),
+        (["sync", "home-assistant", "--url", "http://x", "--token-file", "/nowhere"], {}, 2, "Bad setting: --token-file /nowhere"),
+        (["sync", "home-assistant", "--url", "http://127.0.0.1:1", "--token-file", __file__], {}, 10, "Source unreachable: "),
+    ],
+)
+def test_an_error_is_one_line_and_an_exit_code(
+    path: Path, arguments: list[str], settings: dict[str, str], code: int, said: str
+) -> None:
+    done = homedex(*arguments, path=path, settings=settings)
+    assert (done.returncode, done.stderr.count("\n"), done.stderr.startswith(said)) == (code, 1, True), done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_taken_port_is_said(path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = homedex("serve", path=path, settings={"HOMEDEX_PORT": str(taken.getsockname()[1])})
+    assert (done.returncode, "in use" in done.stderr, done.stderr.count("\n")) == (2, True, 1)
+
+
+def test_a_file_that_is_no_registry_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("dear diary\n" * 1000)
+    done = homedex("serve", path=path, settings={"HOMEDEX_PORT": "0"})
+    assert (done.returncode, done.stderr.count("\n")) == (8, 1)
+    assert path.read_text() == "dear diary\n" * 1000
+
+
+def test_a_registry_of_a_newer_homedex_is_left_alone(filled: Path) -> None:
+    connection = open_connection(str(filled))
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    before = contents(filled)
+    for command in (["serve"], ["devices"], ["import", "home-assistant", HOME]):
+        assert homedex(*command, path=filled, settings={"HOMEDEX_PORT": "0"}).returncode == 9
+    assert contents(filled) == before
+
+
+def test_a_full_disk_is_said_and_the_registry_is_as_it_was(filled: Path) -> None:
+    before = contents(filled)
+
+    def fill_the_disk() -> None:  # as far as one process can tell: no file may grow beyond this
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (filled.stat().st_size + 20_000,) * 2)
+
+    older = str(CAPTURES / "storage-2025.4")
+    done = homedex("import", "home-assistant", older, "--source-id", "cabin", path=filled, before_start=fill_the_disk)
+    assert (done.returncode, done.stderr.count("\n")) == (7, 1), done.stderr
+    assert contents(filled) == before
+
+
+@pytest.mark.skipif(
+    os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may write anywhere, and setpriv is not here"
+)
+def test_a_read_only_folder_is_said(filled: Path) -> None:
+    filled.parent.chmod(0o555)
+    filled.chmod(0o444)
+    unprivileged = ["setpriv", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"] if os.geteuid() == 0 else []
+    done = homedex("import", "home-assistant", HOME, path=filled, prefix=unprivileged)
+    filled.parent.chmod(0o755)
+    assert (done.returncode, done.stderr.count("\n")) == (7, 1), done.stderr

@@ -1,0 +1,102 @@
+"""A real `homedex serve` in a process of its own, for the tests that need one."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+NOTHING: Mapping[str, str] = {}
+
+
+def environment(path: Path, **settings: str) -> dict[str, str]:
+    """The environment of a command that works on the registry at `path`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HOMEDEX_", "DATABASE_URL"))}
+    return kept | {"DATABASE_URL": f"sqlite:///{path}", "COLUMNS": "200"} | settings
+
+
+def homedex(
+    *arguments: str,
+    path: Path,
+    prefix: Sequence[str] = (),
+    before_start: Callable[[], None] | None = None,
+    settings: Mapping[str, str] = NOTHING,
+) -> "subprocess.CompletedProcess[str]":
+    """Run one command to its end; `prefix` is a command that runs it, `before_start` runs in its process first."""
+    command = [*prefix, sys.executable, "-m", "homedex", *arguments]
+    return subprocess.run(
+        command,
+        env=environment(path, **settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=before_start,
+    )
+
+
+@dataclass
+class Service:
+    """`homedex serve` on a free port of loopback; leave the `with` block and it is stopped by SIGTERM."""
+
+    path: Path
+    process: "subprocess.Popen[str]"
+    port: int
+
+    @classmethod
+    def start(cls, path: Path, **settings: str) -> Self:
+        """Start it and wait until it says where it listens."""
+        variables = environment(path, HOMEDEX_PORT="0", **settings)
+        command = [sys.executable, "-m", "homedex", "serve"]
+        process = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        if "http://127.0.0.1:" not in said:
+            process.kill()
+            raise AssertionError(said + process.stderr.read())
+        service = cls(path, process, int(said.partition("http://127.0.0.1:")[2].split()[0]))
+        service.wait()
+        return service
+
+    def wait(self) -> None:
+        """Return once it answers."""
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            try:
+                if self.ask("GET", "/livez")[0] == 200:
+                    return
+            except OSError:
+                time.sleep(0.01)
+        raise AssertionError("the service did not answer within 20 s")
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """(status, JSON) of one request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), {"content-type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read()
+            return answer.status, json.loads(text) if text else None
+        finally:
+            connection.close()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal; the exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(20)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.stop()
