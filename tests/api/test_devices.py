@@ -198,4 +198,4 @@ def test_an_id_of_the_allowed_letters_is_taken(client: TestClient, device_id: st
 def test_a_body_nested_beyond_reason_is_refused(client: TestClient) -> None:
     body = b'{"extra": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}"
     answer = client.put(f"{DEVICES}/a", content=body, headers={"content-type": "application/json"})
-    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")

@@ -20,6 +20,8 @@ class Route:
     """One line of the list: what is asked where, what answers, and with what.
 
     Args:
+        query: the model of its query parameters.
+        body: the model of its body.
         answers: status -> the model of its body, None where it has none.
         faults: the statuses of problem documents beside 422, 500 and 503, which every route can give.
     """
@@ -30,15 +32,35 @@ class Route:
     tag: str
     answers: dict[int, type[BaseModel] | None] = field(default_factory=dict)
     faults: tuple[int, ...] = ()
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+
+    def openapi_extra(self) -> dict[str, Any]:
+        """What the document says of query and body, which FastAPI does not read itself (see `deps`)."""
+        extra: dict[str, Any] = {}
+        if self.query is not None:
+            extra["parameters"] = [
+                {"name": name, "in": "query", "required": False, "description": schema.pop("description", ""), "schema": schema}
+                for name, schema in self.query.model_json_schema()["properties"].items()
+            ]
+        if self.body is not None:
+            extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": self.body.model_json_schema()}}}
+        return extra
 
 
 ONE, LIST = (308, 404, 410), (400,)
 
 ROUTES = (
-    Route("GET", "/api/v1/devices", devices.list_devices, "devices", {200: schemas.DevicePage}, LIST),
+    Route("GET", "/api/v1/devices", devices.list_devices, "devices", {200: schemas.DevicePage}, LIST, schemas.DeviceQuery),
     Route("GET", "/api/v1/devices/{device_id}", devices.get_device, "devices", {200: schemas.Device}, ONE),
     Route(
-        "PUT", "/api/v1/devices/{device_id}", devices.put_device, "devices", {200: schemas.Device, 201: schemas.Device}, (308, 409)
+        "PUT",
+        "/api/v1/devices/{device_id}",
+        devices.put_device,
+        "devices",
+        {201: schemas.Device, 200: schemas.Device},
+        (308, 409, 415),
+        body=schemas.DeviceIn,
     ),
     Route("DELETE", "/api/v1/devices/{device_id}", devices.remove_device, "devices", {204: None}, (*ONE, 409)),
     Route(
@@ -48,11 +70,20 @@ ROUTES = (
         "devices",
         {200: schemas.EntityPage},
         (*ONE, *LIST),
+        schemas.EntityOfDeviceQuery,
     ),
-    Route("GET", "/api/v1/entities", entities.list_entities, "entities", {200: schemas.EntityPage}, LIST),
-    Route("GET", "/api/v1/entities/{entity_id}", entities.get_entity, "entities", {200: schemas.Entity}, (404, 409, 410)),
-    Route("GET", "/api/v1/areas", areas.list_areas, "areas", {200: schemas.AreaPage}, LIST),
-    Route("GET", "/api/v1/sources", areas.list_sources, "sources", {200: schemas.SourcePage}, LIST),
+    Route("GET", "/api/v1/entities", entities.list_entities, "entities", {200: schemas.EntityPage}, LIST, schemas.EntityQuery),
+    Route(
+        "GET",
+        "/api/v1/entities/{entity_id}",
+        entities.get_entity,
+        "entities",
+        {200: schemas.Entity},
+        (400, 404, 409, 410),
+        schemas.OneEntityQuery,
+    ),
+    Route("GET", "/api/v1/areas", areas.list_areas, "areas", {200: schemas.AreaPage}, LIST, schemas.AreaQuery),
+    Route("GET", "/api/v1/sources", areas.list_sources, "sources", {200: schemas.SourcePage}, LIST, schemas.SourceQuery),
 )
 
 PLAIN_ROUTES = (
@@ -101,6 +132,7 @@ def create_app(database: Database, *, clock: Callable[[], datetime] = utc_now) -
             status_code=next(iter(route.answers)),
             response_model=None,
             responses=answers | faults,
+            openapi_extra=route.openapi_extra(),
         )
     for route in PLAIN_ROUTES:
         app.add_api_route(route.path, route.endpoint, methods=[route.method], response_model=None, tags=[route.tag])

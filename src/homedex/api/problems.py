@@ -72,8 +72,8 @@ def _pointer(place: tuple[str | int, ...]) -> str:
 
 
 def _suggest(request: Request, unknown: str) -> str:
-    dependant = request.scope["route"].dependant
-    known = sorted(name for parameter in dependant.query_params for name in parameter.field_info.annotation.model_fields)
+    parameters = (request.scope["route"].openapi_extra or {}).get("parameters", [])
+    known = sorted(parameter["name"] for parameter in parameters)
     near = difflib.get_close_matches(unknown, known, n=1)
     hint = f"Did you mean `{near[0]}`?" if near else f"This address takes {', '.join(known)}."
     return f"there is no parameter `{unknown}` here. {hint}"

@@ -115,6 +115,7 @@ def address(settings: "Settings", listening: "socket.socket") -> str:
 def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
     """Serve the registry at `path` until told to stop."""
     import asyncio
+    import gc
     import logging
     import signal
 
@@ -132,7 +133,12 @@ def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
         logging.getLogger(chatty).setLevel("WARNING")
     database = schema.open_registry(path, **lane_settings(settings))
     config = uvicorn.Config(
-        create_app(database), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
+        create_app(database),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+        proxy_headers=False,
     )
 
     async def announce_and_serve() -> None:
@@ -146,5 +152,8 @@ def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
     # uvicorn raises the signal again once it has shut down: then it means that all went well.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(os.EX_OK))
+    # What start-up made stays for good: looking through it again and again took 60 ms a time and made the p99 (2026-11).
+    gc.collect()
+    gc.freeze()
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(announce_and_serve())

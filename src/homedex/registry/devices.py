@@ -91,6 +91,7 @@ _one = select(json_row(*_columns), Device.removed_at).where(Device.device_id == 
 _moved_to = select(DeviceId.device_id).where(DeviceId.old_id == bindparam("old_id"))
 _insert = insert(table_of(Device))
 _update = update(table_of(Device)).where(table_of(Device).c.device_id == bindparam("key"))
+_update_returning = _update.returning(json_row(*_columns))
 _present = select(Device.device_id, Device.removed_at).where(Device.device_id == bindparam("device_id"))
 _stored = select(table_of(Device)).where(Device.device_id == bindparam("device_id"))
 
@@ -144,10 +145,10 @@ def put_device(connection: Connection, device_id: str, facts: Mapping[str, Any],
         _create(connection, device_id, values, now)
     else:
         _refuse_foreign(stored)
-        _replace(connection, stored, values, now)
     if facts.get("last_seen") is not None:
         record_sighting(connection, device_id, facts["last_seen"], seen_by="api")
-    return get_device(connection, device_id), stored is None or stored.removed_at is not None
+    device = None if stored is None else _replace(connection, stored, values, now)
+    return device or get_device(connection, device_id), stored is None or stored.removed_at is not None
 
 
 def _create(connection: Connection, device_id: str, values: Mapping[str, Any], now: datetime) -> None:
@@ -159,13 +160,15 @@ def _create(connection: Connection, device_id: str, values: Mapping[str, Any], n
     connection.execute(_insert, {"device_id": device_id, "source_id": MANUAL, **values, **bookkeeping})
 
 
-def _replace(connection: Connection, stored: Row[Any], values: Mapping[str, Any], now: datetime) -> None:
+def _replace(connection: Connection, stored: Row[Any], values: Mapping[str, Any], now: datetime) -> bytes | None:
+    """The device as JSON after the change; None when there is none to write."""
     changed = {fact: value for fact, value in values.items() if getattr(stored, fact) != value}
     if stored.removed_at is not None:
         changed |= {"removed_at": None, "last_listed_at": None}
-    if changed:
-        changed |= {"modified_at": now, "version": stored.version + 1}
-        connection.execute(_update, {"key": stored.device_id, **changed})
+    if not changed:
+        return None
+    changed |= {"modified_at": now, "version": stored.version + 1}
+    return connection.execute(_update_returning, {"key": stored.device_id, **changed}).scalar_one().encode()
 
 
 def remove_device(connection: Connection, device_id: str, *, now: datetime) -> None:

@@ -2,7 +2,8 @@
 
 import json
 from datetime import datetime
-from typing import Annotated, Any
+from functools import cache
+from typing import Annotated, Any, get_origin
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -201,6 +202,12 @@ class SourcePage(Page):
     sources: list[Source]
 
 
+@cache
+def lists_of(model: type[BaseModel]) -> frozenset[str]:
+    """The fields of a query model that may be repeated."""
+    return frozenset(name for name, field in model.model_fields.items() if get_origin(field.annotation) is list)
+
+
 class PageQuery(BaseModel):
     """Which page of a list. Its own field names are no filters; all others are."""
 
@@ -249,6 +256,14 @@ class EntityQuery(EntityOfDeviceQuery):
     manufacturer: Values = Field(description="of its device")
     model: Values = Field(description="of its device")
     integration: Values = Field(description="of its device")
+
+
+class OneEntityQuery(BaseModel):
+    """Which of several entities of one entity_id."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source_id: Line | None = Field(None, description="which source's, where several have one")
 
 
 class AreaQuery(PageQuery):
