@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from homedex.ingest.observation import Observation, Rejection, Row
+from homedex.registry.listed import share
 from homedex.registry.tables import LONGEST_ID
 
 KIND = "home_assistant"
@@ -152,7 +153,7 @@ class Translation:
             try:
                 if not isinstance(record, dict):
                     raise _RecordError(f"It is no object but {_named(record)}.")  # noqa: TRY301  (one way out for all faults)
-                row = row_of(record)
+                row = share(row_of(record))
             except _RecordError as error:
                 self.rejections.append(Rejection(kind, _id_of(record, number), str(error)))
             else:

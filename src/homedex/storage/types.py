@@ -12,7 +12,7 @@ def to_text(moment: datetime) -> str:
     """RFC 3339 in UTC with six decimals and `Z`: text that sorts as time does."""
     if moment.tzinfo is None:
         raise ValueError(f"naive time {moment.isoformat()} refused: give it a time zone, such as UTC")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -54,6 +54,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         return moment.astimezone(UTC)
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 class JsonText(TypeDecorator[Any]):
     """A JSON value: TEXT on SQLite (STRICT tables know no JSON type), `json` on PostgreSQL. None is SQL NULL.
 
@@ -71,11 +74,15 @@ class JsonText(TypeDecorator[Any]):
         """Compact JSON text for SQLite; the driver encodes for PostgreSQL."""
         if value is None or dialect.name != "sqlite":
             return value
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return _encode(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:
         """What was stored, as Python lists, dicts and scalars."""
-        return json.loads(value) if value is not None and dialect.name == "sqlite" else value
+        if value is None or dialect.name != "sqlite":
+            return value
+        if value == "[]":  # most are empty, and parsing 140,000 of them took 0.5 s of a sync (2026-11)
+            return []
+        return json.loads(value)
 
 
 class Flag(TypeDecorator[bool]):
