@@ -1,18 +1,20 @@
 """Database: what is answered is committed, what fails touches nobody else, and the loop never waits."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from homedex.errors import BadSetting, Busy, HomedexError, QueryTimeout
+from homedex.errors import BadSetting, Busy, HomedexError, QueryTimeout, StorageUnavailable
 from homedex.storage.database import Database, sqlite_path
 from homedex.storage.sqlite import wal_bytes
 
@@ -146,9 +148,113 @@ async def test_a_function_may_not_end_the_transaction_it_shares(db: Database, en
     assert await db.write(increment) == 1
 
 
+async def test_a_function_that_swallows_a_rollback_is_told_and_leaves_nothing(db: Database) -> None:
+    def swallow(connection: Connection) -> str:
+        increment(connection)
+        with contextlib.suppress(IntegrityError):
+            connection.execute(text("INSERT OR ROLLBACK INTO counter VALUES (1, 5)"))
+        with contextlib.suppress(Exception):
+            connection.execute(text("UPDATE counter SET n = 77"))
+        return "done"
+
+    leave = await hold_the_writer(db)
+    waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(db.write(fn)) for fn in (increment, swallow, increment)]
+    await asyncio.sleep(0)
+    leave.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(results[1], RuntimeError)
+    assert await db.read(count) == 2
+    with pytest.raises(RuntimeError, match="rolled back under"):
+        await db.write(swallow)
+    assert await db.read(count) == 2
+
+
+async def test_a_raw_commit_is_refused(db: Database) -> None:
+    def commit(connection: Connection) -> None:
+        increment(connection)
+        connection.exec_driver_sql("COMMIT")
+
+    with pytest.raises(IntegrityError):
+        await db.write(commit)
+    assert await db.write(increment) == 1
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+async def test_stop_iteration_reaches_its_caller_as_an_error(db: Database, kind: str) -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await asyncio.wait_for(getattr(db, kind)(lambda _: next(iter([]))), 5)
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+async def test_a_lane_whose_connection_breaks_opens_another(db: Database, kind: str) -> None:
+    for _ in range(5):
+        with pytest.raises(Exception, match=r"clos|rolled back"):
+            await asyncio.wait_for(getattr(db, kind)(lambda connection: connection.connection.driver_connection.driver.close()), 5)
+    assert await asyncio.wait_for(db.write(increment), 5) == 1
+    assert await asyncio.wait_for(db.read(count), 5) == 1
+
+
+async def test_a_lane_that_finds_no_file_any_more_says_so_and_recovers(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "a.db"
+    path.parent.mkdir()
+    db = Database.open(str(path), readers=1)
+    await db.write(create)
+    path.parent.rename(tmp_path / "away")
+    for _ in range(2):
+        with pytest.raises(Exception, match=r"clos|folder"):
+            await asyncio.wait_for(db.read(lambda connection: connection.connection.driver_connection.driver.close()), 5)  # type: ignore[union-attr]
+    (tmp_path / "away").rename(path.parent)
+    with pytest.raises(StorageUnavailable):
+        await asyncio.wait_for(db.read(count), 5)
+    assert await asyncio.wait_for(db.read(count), 5) == 0
+    await db.close()
+
+
+async def test_a_write_waits_as_long_after_the_file_was_tidied_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("homedex.storage.lanes.IDLE_S", 0.02)
+    monkeypatch.setattr("homedex.storage.lanes.WAL_WORTH_CUTTING_BYTES", 0)
+    db = Database.open(str(tmp_path / "a.db"), busy_timeout_s=10)
+    await db.write(create)
+    await asyncio.sleep(0.3)
+    other = Database.open(str(tmp_path / "a.db"))
+    leave = await hold_the_writer(other)
+    writing = asyncio.ensure_future(db.write(increment))
+    await asyncio.sleep(0.5)
+    leave.set()
+    assert await writing == 1
+    await other.close()
+    await db.close()
+
+
+async def test_a_write_cancelled_while_another_process_has_the_lock_never_runs(tmp_path: Path) -> None:
+    db, other = Database.open(str(tmp_path / "a.db")), Database.open(str(tmp_path / "a.db"))
+    await db.write(create)
+    leave = await hold_the_writer(other)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(db.write(increment), 0.1)
+    leave.set()
+    assert await db.write(increment) == 1
+    await db.close()
+    await other.close()
+
+
+async def test_a_function_that_is_late_in_python_is_undone(tmp_path: Path) -> None:
+    def sleepy(connection: Connection) -> None:
+        increment(connection)
+        time.sleep(0.2)
+
+    db = Database.open(str(tmp_path / "a.db"), write_deadline_s=0.1)
+    await db.write(create)
+    with pytest.raises(QueryTimeout):
+        await db.write(sleepy)
+    assert await db.read(count) == 0
+    await db.close()
+
+
 async def test_a_read_function_cannot_write(db: Database) -> None:
-    with pytest.raises(HomedexError):
+    with pytest.raises(OperationalError, match="readonly"):
         await db.read(increment)
+    assert await db.read(count) == 0
 
 
 async def test_a_read_sees_one_snapshot_however_long_it_takes(db: Database) -> None:
@@ -231,6 +337,19 @@ async def test_closing_runs_what_waits_and_leaves_nothing_behind(tmp_path: Path)
     assert lanes == []
     assert threading.active_count() <= threads + 1  # asyncio keeps the thread that waited for the lanes
     assert open_files() == descriptors
+    assert os.listdir(tmp_path) == ["a.db"]  # noqa: PTH208
+
+
+async def test_closing_that_is_cancelled_still_closes(tmp_path: Path) -> None:
+    db = Database.open(str(tmp_path / "a.db"))
+    await db.write(create)
+    leave = await hold_the_writer(db)
+    closing = asyncio.ensure_future(db.close())
+    await asyncio.sleep(0.05)
+    closing.cancel()
+    leave.set()
+    await db.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("homedex")]
     assert os.listdir(tmp_path) == ["a.db"]  # noqa: PTH208
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +114,29 @@ def test_a_newer_database_is_refused_and_left_alone(registry_file: Path) -> None
     assert rows(registry_file, "SELECT version_num FROM alembic_version") == [("9999",)]
 
 
-def test_four_processes_that_start_at_once_all_succeed(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    probe = f"from homedex.registry import schema; print(schema.upgrade({str(path)!r})[1])"
-    processes = [subprocess.Popen([sys.executable, "-c", probe], stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    answers = [process.communicate()[0].strip() for process in processes]
-    assert answers == [schema.head()] * 4
+def test_four_processes_that_start_at_one_instant_all_succeed(tmp_path: Path) -> None:
+    files = [str(tmp_path / f"{number}.db") for number in range(15)]
+    probe = (
+        "import sys, time; from homedex.registry import schema\n"
+        "for line in sys.stdin:\n"
+        "    start, file = line.split()\n"
+        "    while time.time() < float(start): pass\n"
+        "    print(schema.upgrade(file)[1], flush=True)\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", probe], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    answers = []
+    for file in files:
+        start = time.time() + (1.0 if file == files[0] else 0.02)
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write(f"{start} {file}\n")
+            process.stdin.flush()
+        answers += [process.stdout.readline().strip() for process in processes if process.stdout is not None]
+    for process in processes:
+        process.communicate()
+    assert answers == [schema.head()] * 4 * len(files)
 
 
 def test_the_connection_of_the_check_has_every_setting(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ hold the write lock.
 """
 
 import asyncio
+import os
 import queue
 import secrets
 from collections.abc import Callable
@@ -18,8 +19,9 @@ from sqlalchemy.exc import ArgumentError
 
 from homedex.errors import BadSetting, Busy
 from homedex.storage.engine import create_engine
-from homedex.storage.lanes import Job, Lane, Reader, Writer
-from homedex.storage.sqlite import CACHE_BUDGET_KIB, Options, open_connection
+from homedex.storage.jobs import Job, answer
+from homedex.storage.lanes import Lane, Reader, Writer
+from homedex.storage.sqlite import CACHE_BUDGET_KIB, MEMORY, Options, open_connection
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -50,6 +52,9 @@ def sqlite_path(url: str) -> str:
     return parsed.database
 
 
+PROBE_CACHE_KIB = 64
+
+
 class Database:
     """A SQLite database: several readers in snapshots of their own, one writer that commits for all who wait.
 
@@ -76,7 +81,9 @@ class Database:
         busy_timeout_s: float = 30.0,
         application_id: int = 0,
     ) -> None:
-        share_kib = CACHE_BUDGET_KIB // (readers + WRITER_SHARE)
+        if path == MEMORY:
+            raise BadSetting("a database in memory is another one for each connection. Name a file.")
+        share_kib = (CACHE_BUDGET_KIB - PROBE_CACHE_KIB) // (readers + WRITER_SHARE)
         base = {"synchronous": synchronous, "busy_timeout_s": busy_timeout_s, "application_id": application_id}
         self.path = path
         self.queue_limit = queue_limit
@@ -85,13 +92,15 @@ class Database:
         write_options = Options(cache_kib=share_kib * WRITER_SHARE, **base)  # type: ignore[arg-type]
         read_options = Options(cache_kib=share_kib, query_only=True, **base)  # type: ignore[arg-type]
         self._engines = [create_engine(path, options) for options in (write_options, read_options)]
-        self._writer = Writer("writer", self._engines[0], self._writes, path, write_deadline_s)
+        self._writer = Writer("writer", self._engines[0], self._writes, path, write_deadline_s, busy_timeout_s=busy_timeout_s)
         self._readers = [
             Reader(f"reader-{number}", self._engines[1], self._reads, path, read_deadline_s) for number in range(readers)
         ]
-        self._probe_options = Options(cache_kib=64, query_only=True, **base)  # type: ignore[arg-type]
+        self._probe_options = Options(cache_kib=PROBE_CACHE_KIB, query_only=True, **base)  # type: ignore[arg-type]
         self._probe: apsw.Connection | None = None
         self._boot = secrets.token_hex(4)
+        self._process_id = os.getpid()
+        self._draining: asyncio.Future[None] | None = None
 
     @classmethod
     def open(cls, path: str, **settings: Any) -> Self:
@@ -103,6 +112,7 @@ class Database:
                 lane.open()
                 opened.append(lane)
             database._probe = open_connection(path, database._probe_options)
+            database._probe.set_busy_handler(None)  # it is asked on the event loop, which does not wait
         except BaseException:
             for lane in opened:
                 lane.jobs.put(None)
@@ -131,7 +141,7 @@ class Database:
 
         Raises:
             Busy: too much waits already, or another process kept the lock for `busy_timeout_s`.
-            QueryTimeout: it took longer than `write_deadline_s`.
+            QueryTimeout: it took longer than `write_deadline_s`. SQL is stopped then; Python is not, but undone all the same.
             StorageFull, StorageUnavailable: the write was rolled back.
             Exception: whatever `fn` raises.
         """
@@ -142,6 +152,8 @@ class Database:
     ) -> Any:
         if self._probe is None:
             raise Busy("the service is stopping. Try again in a moment.")
+        if os.getpid() != self._process_id:
+            raise RuntimeError("a Database does not survive fork: its threads are in the parent. Open it in the child.")
         if jobs.qsize() >= self.queue_limit:
             raise Busy(f"{self.queue_limit} requests wait for the database already. Try again in a moment.")
         job = Job(fn, args, kwargs)
@@ -159,17 +171,19 @@ class Database:
         """
         if self._probe is None:
             raise Busy("the service is stopping. Try again in a moment.")
-        return f"{self._boot}-{self._probe.pragma('data_version')}"
+        try:
+            return f"{self._boot}-{self._probe.pragma('data_version')}"
+        except apsw.BusyError:  # another process recovers the file: what was known may not hold
+            return f"{self._boot}-{secrets.token_hex(8)}"
 
     async def close(self) -> None:
-        """Run what still waits, then end every thread and close every file. Nothing is left behind."""
-        probe, self._probe = self._probe, None
-        if probe is None:
-            return
-        await asyncio.to_thread(self._drain)
-        probe.close()
+        """Run what still waits, then end every thread and close every file. Nothing is left behind, even if it is cancelled."""
+        if self._draining is None:
+            probe, self._probe = self._probe, None
+            self._draining = asyncio.ensure_future(asyncio.to_thread(self._drain, probe))
+        await asyncio.shield(self._draining)
 
-    def _drain(self) -> None:
+    def _drain(self, probe: apsw.Connection | None) -> None:
         # Readers first: the writer's last checkpoint can then cut the WAL to nothing.
         for _ in self._readers:
             self._reads.put(None)
@@ -179,3 +193,15 @@ class Database:
         self._writer.join()
         for engine in self._engines:
             engine.dispose()
+        if probe is not None:
+            probe.close()
+        self._refuse_late_comers()
+
+    def _refuse_late_comers(self) -> None:
+        """Answer jobs that came from other threads while the lanes were ending."""
+        stopping = Busy("the service is stopping. Try again in a moment.")
+        for jobs in (self._reads, self._writes):
+            while not jobs.empty():
+                job = jobs.get()
+                if job is not None and job.start():
+                    answer([(job, None, stopping)])

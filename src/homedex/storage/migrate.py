@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from homedex.errors import DatabaseTooNew, HomedexError, MigrationFailed
 from homedex.storage.engine import create_engine
-from homedex.storage.sqlite import Options, open_connection, storage_error
+from homedex.storage.jobs import meaning
+from homedex.storage.sqlite import Options, open_connection
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -96,9 +96,8 @@ def run_alembic(path: str, scripts: Path, run: "Callable[[Any, Config], object]"
     except HomedexError:
         raise
     except Exception as error:
-        code = getattr(error.orig, "sqlite_errorcode", None) if isinstance(error, DBAPIError) else None
-        known = storage_error(code, path) if code is not None else None
-        if known is not None:
+        known = meaning(error, path)
+        if known is not error:
             raise known from error
         raise MigrationFailed(f"{path} keeps the schema it had. The migration stopped with: {error}") from error
     finally:

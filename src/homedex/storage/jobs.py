@@ -1,0 +1,136 @@
+"""Jobs: one function that waits for a lane, how its caller hears of it, and how long it may take."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import apsw
+from sqlalchemy.exc import DBAPIError
+
+from homedex.errors import QueryTimeout
+from homedex.storage.sqlite import storage_error
+
+log = logging.getLogger(__name__)
+
+PROGRESS_STEPS = 20_000
+"""Virtual machine steps between two looks at the clock: about every millisecond, too seldom to be felt."""
+
+
+class Job:
+    """One function that waits for a lane, and whoever waits for its result."""
+
+    __slots__ = ("_claims", "_started", "args", "cancelled", "fn", "future", "kwargs", "loop")
+
+    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.fn, self.args, self.kwargs = fn, args, kwargs
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self.cancelled = False
+        self._started = False
+        self._claims = [True]
+
+    def start(self) -> bool:
+        """True if the lane may run it, now or (after its transaction was undone) once more; false if its caller gave up first."""
+        self._started = self._started or self._claim()
+        return self._started
+
+    def _claim(self) -> bool:
+        """True for the first who asks, the lane or the caller who gives up. list.pop is atomic."""
+        try:
+            self._claims.pop()
+        except IndexError:
+            return False
+        return True
+
+    async def wait(self) -> Any:
+        """The function's result, or its error; a caller who is cancelled takes a waiting function with it."""
+        try:
+            return await self.future
+        except asyncio.CancelledError:
+            self.cancelled = True
+            self._claim()
+            raise
+
+
+Outcome = tuple[Job, Any, BaseException | None]
+
+
+def answer(outcomes: Iterable[Outcome]) -> None:
+    """Hand over results from a lane's thread; each event loop is woken once, and who has an answer already keeps it."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_loop.setdefault(outcome[0].loop, []).append(outcome)
+    for loop, own in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle, own)
+        except RuntimeError:  # the loop has been closed: nobody is waiting any more
+            log.debug("%d answers had no loop to go to", len(own))
+
+
+def _settle(outcomes: list[Outcome]) -> None:
+    for job, result, error in outcomes:
+        if job.future.done():
+            continue
+        if error is None:
+            job.future.set_result(result)
+        else:
+            job.future.set_exception(error)
+
+
+def meaning(error: BaseException, path: str, *, query_only: bool = False) -> BaseException:
+    """A Homedex error for what the engine reported, or the error itself where it is the function's own.
+
+    Args:
+        query_only: the connection refuses writes by itself, so that one is the function's fault and not the disk's.
+    """
+    if isinstance(error, StopIteration):  # a future refuses it, and its caller would wait for ever (PEP 479)
+        return RuntimeError("a query function raised StopIteration").with_traceback(error.__traceback__)
+    code = result_code(error)
+    if code is None or (query_only and code & 0xFF == apsw.SQLITE_READONLY):
+        return error
+    found = storage_error(code, path)
+    if found is None:
+        return error
+    found.__cause__ = error
+    return found
+
+
+def result_code(error: BaseException) -> int | None:
+    """SQLite's extended result code, where the error came from SQLite."""
+    if isinstance(error, DBAPIError):
+        return getattr(error.orig, "sqlite_errorcode", None)
+    return getattr(error, "extendedresult", None) if isinstance(error, apsw.Error) else None
+
+
+class Deadline:
+    """Stops a connection's statement when its time is up or nobody waits for it any more.
+
+    A progress handler, not `interrupt()`: an interrupt that comes a moment too late stops the next caller's query.
+    """
+
+    __slots__ = ("at", "job", "limit_s")
+
+    def __init__(self, connection: apsw.Connection, limit_s: float | None) -> None:
+        self.limit_s = limit_s
+        self.at = float("inf")
+        self.job: Job | None = None
+        connection.set_progress_handler(self._passed, PROGRESS_STEPS)
+
+    def start(self, job: Job | None = None) -> None:
+        """Begin to count; `job` lets its caller's cancellation stop the statement too."""
+        self.job = job
+        self.at = float("inf") if self.limit_s is None else time.monotonic() + self.limit_s
+
+    def stop(self) -> None:
+        """Let BEGIN and COMMIT take their time."""
+        self.at, self.job = float("inf"), None
+
+    def check(self) -> None:
+        """Raise QueryTimeout if the time is up: Python's own share of it is not stopped, but not forgiven either."""
+        if time.monotonic() > self.at:
+            raise QueryTimeout("the function took longer than allowed and was undone.")
+
+    def _passed(self) -> bool:
+        return time.monotonic() > self.at or (self.job is not None and self.job.cancelled)
