@@ -2,7 +2,7 @@
 
 import sys
 
-from homedex.errors import HomedexError
+from homedex.errors import HomedexError, StorageUnavailable
 
 
 def main() -> None:
@@ -14,6 +14,9 @@ def main() -> None:
     except HomedexError as error:
         print(error, file=sys.stderr)  # noqa: T201  (the command line's voice)
         sys.exit(error.exit_code)
+    except OSError as error:  # what was asked for could not be written out: a full disk, a closed terminal
+        print(f"Output failed: {error.strerror or error}.", file=sys.stderr)  # noqa: T201
+        sys.exit(StorageUnavailable.exit_code)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
     ├── NotFound                     404  exit 4    no such device, entity, area or source
     ├── Gone                         410  exit 4    it was removed; `removed_at` says when
     ├── Conflict                     409  exit 5    the rows there do not allow it
+    ├── TooLarge                     413  exit 2    the body is larger than allowed
     ├── Invalid                      422  exit 2    the input breaks a rule; `errors` says where
     │   ├── UnknownParameter         400  exit 2    a query parameter that does not exist
     │   └── BadCursor                400  exit 2    a cursor of another list, or of none
@@ -76,6 +77,12 @@ class Conflict(HomedexError):
     """The rows that are there do not allow it."""
 
     slug, title, status, exit_code = "conflict", "Conflict", 409, 5
+
+
+class TooLarge(HomedexError):
+    """The body is larger than this address takes."""
+
+    slug, title, status, exit_code = "too-large", "Too large", 413, 2
 
 
 class Invalid(HomedexError):

@@ -46,7 +46,7 @@ def test_an_import_brings_the_whole_home_and_then_changes_nothing(path: Path, ve
     assert f"devices: {devices} create\nentities: {entities} create" in first.stdout
     before = contents(path)
     second = homedex("import", "home-assistant", folder, path=path)
-    assert f"devices: {devices} unchanged\nentities: {entities} unchanged\nhome-assistant: nothing changed" in second.stdout
+    assert f"devices: {devices} unchanged\nentities: {entities} unchanged\nhome-assistant: nothing changed in" in second.stdout
     assert contents(path) == before
 
 

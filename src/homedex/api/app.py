@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -59,7 +60,7 @@ ROUTES = (
         devices.put_device,
         "devices",
         {201: schemas.Device, 200: schemas.Device},
-        (308, 409, 415),
+        (308, 409, 413, 415),
         body=schemas.DeviceIn,
     ),
     Route("DELETE", "/api/v1/devices/{device_id}", devices.remove_device, "devices", {204: None}, (*ONE, 409)),
@@ -111,14 +112,14 @@ def create_app(database: Database, *, clock: Callable[[], datetime] = utc_now) -
         yield
         await database.close()
 
-    app = FastAPI(title="Homedex", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title="Homedex", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None, redirect_slashes=False
+    )
     app.state.database, app.state.clock = database, clock
     problems.install(app)
     for route in ROUTES:
-        faults: dict[int | str, dict[str, Any]] = {
-            status: {"model": schemas.Problem, "content": {problems.MEDIA_TYPE: {}}} for status in (*route.faults, 500, 503)
-        }
-        faults[422] = {"model": schemas.InvalidProblem, "content": {problems.MEDIA_TYPE: {}}}
+        faults: dict[int | str, dict[str, Any]] = {status: {"model": schemas.Problem} for status in (*route.faults, 500, 503)}
+        faults[422] = {"model": schemas.InvalidProblem}
         answers: dict[int | str, dict[str, Any]] = {
             status: {"model": model} if model else {} for status, model in route.answers.items()
         }
@@ -135,5 +136,24 @@ def create_app(database: Database, *, clock: Callable[[], datetime] = utc_now) -
             openapi_extra=route.openapi_extra(),
         )
     for route in PLAIN_ROUTES:
-        app.add_api_route(route.path, route.endpoint, methods=[route.method], response_model=None, tags=[route.tag])
+        summary = (route.endpoint.__doc__ or "").split("\n")[0].rstrip(".")
+        app.add_api_route(
+            route.path, route.endpoint, methods=[route.method], response_model=None, tags=[route.tag], summary=summary
+        )
+    for route in (*ROUTES, *PLAIN_ROUTES):  # probes and proxies ask by HEAD; the server leaves the body out
+        if route.method == "GET":
+            app.add_api_route(route.path, route.endpoint, methods=["HEAD"], response_model=None, include_in_schema=False)
+    framework_openapi = app.openapi
+    app.openapi = lambda: name_problems(framework_openapi())  # type: ignore[method-assign]
     return app
+
+
+def name_problems(document: dict[str, Any]) -> dict[str, Any]:
+    """Say that errors are problem documents: the framework's own words for a response know one media type."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                content = response.get("content", {})
+                if int(status) >= HTTPStatus.PERMANENT_REDIRECT and "application/json" in content:
+                    response["content"] = {problems.MEDIA_TYPE: content["application/json"]}
+    return document

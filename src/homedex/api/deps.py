@@ -12,13 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
+from homedex.errors import TooLarge
 from homedex.registry.schemas import lists_of
 from homedex.storage.database import Database
 
 Model = TypeVar("Model", bound=BaseModel)
 
-JSON_TYPES = ("application/json", "application/merge-patch+json")
+LARGEST_BODY_BYTES = 1024 * 1024
 
 
 def database(request: Request) -> Database:
@@ -50,16 +52,31 @@ async def body_of(request: Request, model: type[Model]) -> Model:
     """The JSON body as `model`.
 
     Raises:
-        HTTPException: 415, it says that it is something else than JSON.
+        HTTPException: 415, it says that it is something else than JSON; 400, it broke off.
+        TooLarge: it has more than LARGEST_BODY_BYTES.
         RequestValidationError: it is no JSON, or breaks a rule.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in JSON_TYPES:
+    if kind != "application/json":
         raise HTTPException(415, f"the body must be sent as application/json, and came as {kind or 'nothing in particular'}.")
     try:
-        return model.model_validate_json(await request.body())
+        return model.model_validate_json(await _read(request))
     except ValidationError as error:
         raise refused("body", error) from None
+
+
+async def _read(request: Request) -> bytes:
+    """The body, never more of it than is allowed."""
+    chunks, size = [], 0
+    try:
+        async for chunk in request.stream():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > LARGEST_BODY_BYTES:
+                raise TooLarge(f"the body may have {LARGEST_BODY_BYTES} bytes at most.")
+    except ClientDisconnect:
+        raise HTTPException(400, "the body broke off.") from None
+    return b"".join(chunks)
 
 
 def refused(where: str, error: ValidationError) -> RequestValidationError:

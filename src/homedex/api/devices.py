@@ -9,7 +9,7 @@ from homedex.registry import devices, entities
 from homedex.registry.schemas import DEVICE_ID, DeviceIn, DeviceQuery, EntityOfDeviceQuery
 
 Id = Annotated[str, Path(max_length=255, description="the device's id; an old one leads on to the present one")]
-OwnId = Annotated[str, Path(pattern=DEVICE_ID, description="an id that no source owns")]
+OwnId = Annotated[str, Path(pattern=DEVICE_ID, max_length=255, description="an id that no source owns")]
 
 
 async def list_devices(request: Request) -> Response:

@@ -15,20 +15,23 @@ from homedex.registry.tables import Device
 
 LEAST_FREE_BYTES = 16 * 1024 * 1024
 
-FILL = (
-    ("from a copy of Home Assistant's configuration folder", "homedex import home-assistant /path/to/config"),
-    ("from a running Home Assistant", "homedex sync home-assistant --url http://homeassistant.local:8123 --token-file token.txt"),
-    (
-        "by hand",
-        "curl -X PUT http://127.0.0.1:8000/api/v1/devices/boiler -H 'content-type: application/json' -d '{\"name\": \"Boiler\"}'",
-    ),
-    ("or look round a made-up home", "homedex demo"),
-)
-"""How an empty registry is filled: (whence, command). Said at `/` and at start."""
+
+def ways_to_fill(base: str, program: str = "homedex") -> list[tuple[str, str]]:
+    """How an empty registry is filled: (whence, command). Said at `/` and at start."""
+    body = '{"name": "Boiler"}'
+    return [
+        ("from a copy of Home Assistant's configuration folder", f"{program} import home-assistant /path/to/config"),
+        (
+            "from a running Home Assistant",
+            f"{program} sync home-assistant --url http://homeassistant.local:8123 --token-file token.txt",
+        ),
+        ("by hand", f"curl -X PUT {base}/api/v1/devices/boiler -H 'content-type: application/json' -d '{body}'"),
+        ("or look round a made-up home", f"{program} demo"),
+    ]
 
 
 async def livez() -> Response:
-    """Say that the process answers; asks nothing of the database."""
+    """Say that the process answers, without asking the database."""
     return Response(b'{"status":"ok"}', media_type="application/json")
 
 
@@ -64,7 +67,8 @@ async def index(request: Request) -> Response:
     """Lead to /docs, or say how to fill a registry that is empty."""
     if await database(request).read(has_devices):
         return RedirectResponse("/docs")
-    rows = "".join(f"<dt>{html.escape(whence)}</dt><dd><code>{html.escape(command)}</code></dd>" for whence, command in FILL)
+    ways = ways_to_fill(str(request.base_url).rstrip("/"))
+    rows = "".join(f"<dt>{html.escape(whence)}</dt><dd><code>{html.escape(command)}</code></dd>" for whence, command in ways)
     return HTMLResponse(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Homedex</title>"
         "<style>body{font:1rem/1.5 system-ui;max-width:50rem;margin:3rem auto;padding:0 1rem}dt{margin-top:1rem}"

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from homedex.errors import HomedexError, Invalid, Moved, UnknownParameter
 
@@ -43,7 +44,7 @@ async def on_homedex_error(request: Request, error: Exception) -> Response:
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, Moved):
-        path = request.url.path.replace(f"/{quote(error.old_id)}", f"/{quote(error.device_id)}", 1)
+        path = request.scope["route"].path.replace("{device_id}", quote(error.device_id, safe=":"))
         headers["Location"] = path + (f"?{request.url.query}" if request.url.query else "")
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error.__cause__)
@@ -88,11 +89,19 @@ async def on_framework_error(request: Request, error: Exception) -> Response:
     if status == HTTPStatus.NOT_FOUND:
         slug, detail = "no-such-page", f"nothing is at {request.url.path}. /docs lists what there is."
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{request.url.path} does not take {request.method}."
+        allowed = ", ".join(sorted(_methods(request)))
+        detail = f"{request.url.path} does not take {request.method}, but {allowed}."
+        return document(request, status, slug, status.phrase, detail, {"Allow": allowed})
     return document(request, status, slug, status.phrase, detail, error.headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """Every method that this path takes; the framework names those of the first route alone."""
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    return {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
 
 
 async def on_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001  (Starlette logs it, with its trace, once)
     """Anything else is our fault: nothing of it goes to the client."""
-    detail = "something went wrong here, and was logged. Nothing was written."
+    detail = "something went wrong here, and was logged."
     return document(request, 500, HomedexError.slug, HomedexError.title, detail)

@@ -1,13 +1,16 @@
 """The commands: parse, wire, print; decide nothing. Each imports what it alone needs, so that `homedex version` is instant."""
 
+from typing import Annotated
+
 import typer
 
 from homedex import __version__
 from homedex.cli import ingest, query, serve
 
 app = typer.Typer(
-    help="The registry of every device and entity in a home or a fleet.",
+    invoke_without_command=False,
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -21,6 +24,18 @@ app.command("devices")(query.devices)
 app.command("entities")(query.entities)
 app.command("areas")(query.areas)
 app.command("doctor")(query.doctor)
+
+
+@app.callback()
+def options(*, version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False) -> None:
+    """The registry of every device and entity in a home or a fleet.
+
+    Settings are environment variables: DATABASE_URL (default sqlite:///./data/app.db), HOMEDEX_HOST, HOMEDEX_PORT and others;
+    the README lists them all.
+    """
+    if version:
+        typer.echo(f"homedex {__version__}")
+        raise typer.Exit
 
 
 @app.command()

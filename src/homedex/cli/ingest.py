@@ -21,6 +21,7 @@ AllowRemovals = Annotated[
     bool, typer.Option("--allow-removals", help="Let a plan pass that removes more than a tenth of the source.")
 ]
 
+LONGEST_TOKEN_BYTES = 64 * 1024
 SHOWN = 20
 """Rejections and changes printed before they are only counted."""
 
@@ -43,7 +44,7 @@ def import_home_assistant(
         tell(f"reading {folder}", 0)
         return read_storage(folder, source_id=source_id)
 
-    _sync(observe, dry_run=dry_run, allow_removals=allow_removals)
+    _sync(source_id, observe, dry_run=dry_run, allow_removals=allow_removals)
 
 
 @sync_app.command("home-assistant")
@@ -56,24 +57,36 @@ def sync_home_assistant(
     allow_removals: AllowRemovals = False,
 ) -> None:
     """Read a running Home Assistant over its WebSocket."""
-    try:
-        token = token_file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise BadSetting(f"--token-file {token_file} cannot be read: {reason}.") from None
+    token = _token(token_file)
 
     async def observe(tell: Callable[[str, int], None]) -> "Observation":
         from homedex.ingest.home_assistant_ws import read_home_assistant
 
         return await read_home_assistant(url, token, source_id=source_id, progress=tell)
 
-    _sync(observe, dry_run=dry_run, allow_removals=allow_removals)
+    _sync(source_id, observe, dry_run=dry_run, allow_removals=allow_removals)
 
 
-def _sync(observe: Observe, *, dry_run: bool, allow_removals: bool) -> None:
+def _token(file: Path) -> str:
+    """The token in a file; a pipe or a device is none, because it may never end."""
+    try:
+        if file.exists() and not file.is_file():
+            raise BadSetting(f"--token-file {file} is no file.")
+        if file.stat().st_size > LONGEST_TOKEN_BYTES:
+            raise BadSetting(f"--token-file {file} is too large for a token.")
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise BadSetting(f"--token-file {file} cannot be read: {reason}.") from None
+
+
+def _sync(source_id: str, observe: Observe, *, dry_run: bool, allow_removals: bool) -> None:
     import asyncio
     import gc
 
+    from homedex.ingest.run import check_source_id
+
+    check_source_id(source_id)
     # A short life with hundreds of thousands of objects and no cycles: collecting took a third of an import (2026-11).
     gc.disable()
     asyncio.run(_observe_and_sync(observe, dry_run=dry_run, allow_removals=allow_removals))
@@ -100,12 +113,12 @@ async def _observe_and_sync(observe: Observe, *, dry_run: bool, allow_removals: 
         tell("comparing", len(observed.devices) + len(observed.entities))
         async with registry(create=True, scratch=dry_run) as database:
             plan = await run.sync(database, observed, allow_removals=allow_removals, dry_run=dry_run, now=datetime.now(UTC))
-    _print_plan(plan, dry_run=dry_run)
+    _print_plan(plan, dry_run=dry_run, file=database.path)
     if dry_run:
         _warn_of_guard(plan, allow_removals=allow_removals)
 
 
-def _print_plan(plan: "Plan", *, dry_run: bool) -> None:
+def _print_plan(plan: "Plan", *, dry_run: bool, file: str) -> None:
     for rejection in plan.rejections[:SHOWN]:
         typer.echo(f"not used: {rejection.kind} {rejection.id}: {rejection.reason}", err=True)
     if len(plan.rejections) > SHOWN:
@@ -118,7 +131,8 @@ def _print_plan(plan: "Plan", *, dry_run: bool) -> None:
         typer.echo(f"{noun}: {said}")
     if plan.moved:
         typer.echo(f"ids: {len(plan.moved)} old ones led to the devices that continue them")
-    typer.echo(f"{plan.source_id}: nothing {verb}" if plan.is_empty else f"{plan.source_id}: {verb}")
+    where = "" if dry_run else f" in {file}"
+    typer.echo(f"{plan.source_id}: nothing {verb}{where}" if plan.is_empty else f"{plan.source_id}: {verb}{where}")
 
 
 def _print_changes(plan: "Plan") -> None:

@@ -1,5 +1,6 @@
 """The commands that ask the registry: devices, entities, areas, doctor. They work while `serve` runs on the same file."""
 
+import io
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -71,6 +72,10 @@ def areas(area_id: Filter = None, source_id: Filter = None, *, csv: Csv = False)
 def _list(listing: "Listing", chosen: Mapping[str, Any], columns: Sequence[str], *, csv: bool) -> None:
     import asyncio
 
+    if sys.stdout is None:  # closed by whoever started us
+        return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale: JSON is UTF-8, and names have accents
     values = {name: value if isinstance(value, list) else [value] for name, value in chosen.items() if value is not None}
     if csv:
         asyncio.run(_print_csv(listing, values))
@@ -136,7 +141,7 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON i
     from homedex.registry import checkup
 
     async def examine() -> list[checkup.Finding]:
-        async with registry(create=False) as database:
+        async with registry(create=False, as_it_is=True) as database:
             return await checkup.examine(database)
 
     findings = asyncio.run(examine())

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
     from homedex.config import Settings
 
-GRACE_S = 10
+GRACE_S = 5
 
 
 def serve() -> None:
     """Migrate, then serve the registry over HTTP until SIGTERM or Ctrl-C."""
+    end_in_order()
     from homedex.cli.wire import load_settings, registry_path
 
     settings = load_settings()
@@ -27,7 +28,9 @@ def serve() -> None:
 
 def demo() -> None:
     """Serve a scratch registry with a made-up home: 240 devices in 12 areas, 1,400 entities, always the same."""
+    end_in_order()
     import asyncio
+    import ipaddress
     import tempfile
 
     from homedex.cli.wire import lane_settings, load_settings
@@ -35,7 +38,12 @@ def demo() -> None:
     from homedex.registry import schema
 
     settings = load_settings()
-    listening = listen(settings)
+    try:
+        listening = listen(settings)
+    except BadSetting:
+        if "HOMEDEX_PORT" in os.environ or not ipaddress.ip_address(settings.host).is_loopback:
+            raise
+        listening = listen(settings.model_copy(update={"port": 0}))  # `serve` runs already: any other port will do
     with tempfile.TemporaryDirectory(prefix="homedex-demo-") as folder:
         path = f"{folder}/demo.db"
 
@@ -57,21 +65,31 @@ def demo() -> None:
 
 def health() -> None:
     """Ask the running service whether it is ready; exit 0 if so, 10 if not."""
+    import http.client
     import urllib.error
     import urllib.request
 
     from homedex.cli.wire import load_settings
 
     settings = load_settings()
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104  (read, not bound)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  (read, not bound)
+    host = f"[{host}]" if ":" in host else host
     url = f"http://{host}:{settings.port}/readyz"
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5) as answer:
             typer.echo(answer.read().decode())
     except urllib.error.HTTPError as error:
         raise SourceUnreachable(f"{url} answers {error.code}: {error.read().decode()}") from None
-    except OSError as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise SourceUnreachable(f"{url} does not answer ({error}). Is `homedex serve` running?") from None
+
+
+def end_in_order() -> None:
+    """From now on SIGTERM, and a terminal that is closed, end the program by way of every `finally`, with exit code 0."""
+    import signal
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(os.EX_OK))
 
 
 def listen(settings: "Settings") -> "socket.socket":
@@ -87,8 +105,9 @@ def listen(settings: "Settings") -> "socket.socket":
         family, _, _, _, place = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
             0
         ]
-    except OSError as error:
-        raise BadSetting(f"HOMEDEX_HOST={settings.host} is no address of this machine: {error.strerror}.") from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no name"
+        raise BadSetting(f"HOMEDEX_HOST={settings.host!r} is no address of this machine: {reason}.") from None
     if not ipaddress.ip_address(place[0]).is_loopback and not settings.insecure_bind:
         raise BadSetting(
             f"HOMEDEX_HOST={settings.host} can be reached by others, and there is no log-in yet: anyone could read and change the "
@@ -122,7 +141,7 @@ def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
     import uvicorn
 
     from homedex.api.app import create_app
-    from homedex.api.health import FILL, has_devices
+    from homedex.api.health import has_devices, ways_to_fill
     from homedex.cli.wire import lane_settings
     from homedex.registry import schema
 
@@ -144,14 +163,15 @@ def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
     async def announce_and_serve() -> None:
         typer.echo(f"Homedex serves {path} at {address(settings, listening)} (questions it takes: /docs)", err=True)
         if not await database.read(has_devices):
-            lines = "\n".join(f"  {command:<100} # {whence}" for whence, command in FILL)
-            typer.echo(f"The registry is empty. Fill it:\n{lines}", err=True)
+            program = sys.argv[0] if sys.argv[0].endswith("bin/homedex") else "homedex"
+            ways = ways_to_fill(address(settings, listening), program)
+            lines = "\n".join(f"  {whence}:\n    {command}" for whence, command in ways)
+            typer.echo(f"The registry is empty. Fill it\n{lines}", err=True)
         await uvicorn.Server(config).serve(sockets=[listening])
         await database.close()
 
     # uvicorn raises the signal again once it has shut down: then it means that all went well.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(os.EX_OK))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(os.EX_OK))
     # What start-up made stays for good: looking through it again and again took 60 ms a time and made the p99 (2026-11).
     gc.collect()
     gc.freeze()

@@ -1,5 +1,6 @@
 """How a command gets at its settings and its registry."""
 
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,31 +41,35 @@ def registry_path(settings: Settings, *, create: bool) -> str:
         try:
             Path(path).parent.mkdir(exist_ok=True)
         except OSError as error:
-            raise StorageUnavailable(f"the folder {Path(path).parent} cannot be made: {error.strerror}.") from error
-    elif not Path(path).exists():
+            raise StorageUnavailable(
+                f"the folder {Path(path).parent} cannot be made: {error.strerror}. Make it, or correct DATABASE_URL."
+            ) from error
+    elif not os.path.exists(path):  # noqa: PTH110  (pathlib raises for a name that is too long)
         raise StorageUnavailable(
             f"there is no registry at {path}. Make one with `homedex serve` or `homedex import`, or set DATABASE_URL."
         )
     return path
 
 
-def _exists(settings: Settings) -> bool:
-    return Path(sqlite_path(settings.database_url)).exists()
-
-
 @asynccontextmanager
-async def registry(*, create: bool, scratch: bool = False) -> AsyncIterator[Database]:
+async def registry(*, create: bool, scratch: bool = False, as_it_is: bool = False) -> AsyncIterator[Database]:
     """The registry of this environment, open for one command: no deadlines, because a person can press Ctrl-C.
 
     Args:
         create: make the file if it is not there.
+        as_it_is: do not migrate it.
         scratch: if it is not there, open an empty one in a temporary folder instead, so that a dry run leaves nothing.
     """
     settings = load_settings()
     lanes = lane_settings(settings) | {"readers": 1, "read_deadline_s": None, "write_deadline_s": None}
+    wanted = sqlite_path(settings.database_url)
     with tempfile.TemporaryDirectory(prefix="homedex-") as folder:
-        path = f"{folder}/scratch.db" if scratch and not _exists(settings) else registry_path(settings, create=create)
-        database = schema.open_registry(path, **lanes)
+        missing = scratch and not os.path.exists(wanted)  # noqa: ASYNC240, PTH110  (pathlib raises for a name that is too long)
+        path = f"{folder}/scratch.db" if missing else registry_path(settings, create=create)
+        if as_it_is:
+            database = Database.open(path, application_id=schema.APPLICATION_ID, **lanes)
+        else:
+            database = schema.open_registry(path, **lanes)
         try:
             yield database
         finally:

@@ -1,6 +1,7 @@
 """Reads the registry files of a Home Assistant, its `.storage` folder, without a running Home Assistant."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,9 +63,10 @@ def read_storage(folder: Path, *, source_id: str) -> Observation:
 
 def _storage_folder(folder: Path) -> Path:
     for candidate in (folder, folder / ".storage"):
-        if (candidate / "core.device_registry").is_file():
+        if os.path.isfile(candidate / "core.device_registry"):  # noqa: PTH113  (pathlib raises for a name that is too long)
             return candidate
-    what = "There is no core.device_registry in it or in its .storage" if folder.is_dir() else "There is no such folder"
+    there = os.path.isdir(folder)  # noqa: PTH112
+    what = "There is no core.device_registry in it or in its .storage" if there else "There is no such folder"
     raise BadSource(
         f"{folder}: {what}. Give Home Assistant's configuration folder (the one with configuration.yaml), "
         "or its .storage folder with at least core.device_registry and core.entity_registry."
@@ -79,9 +81,11 @@ def _read_list(storage: Path, name: str, key: str, versions: dict[str, str]) -> 
 def _read(storage: Path, name: str, versions: dict[str, str]) -> dict[str, Any] | None:
     """The `data` of one file, None when there is no such file; notes its version."""
     path = storage / name
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     with _faults_told(path):
+        if not path.is_file() and path.exists():
+            raise BadSource(f"{path} is no file; copy the whole .storage folder and import again.")
         document = read_json(path.read_bytes())
     return _data(path, document, versions)
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, ProxyError
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI, ProxyError
 
 from homedex.errors import BadSource, HomedexError, SourceDenied, SourceUnreachable
 from homedex.ingest.ha_json import read_json
@@ -112,7 +112,7 @@ async def _connected(address: str, place: str, timeout_s: float) -> AsyncIterato
         raise SourceUnreachable(
             f"No secure connection to {place} ({reason}); see its certificate, or use http:// inside your network."
         ) from None
-    except (InvalidHandshake, InvalidProxy, ImportError) as error:
+    except (InvalidHandshake, InvalidProxy, InvalidURI, ImportError) as error:
         raise _failed_handshake(place, error) from None
     except ConnectionClosed:
         raise SourceUnreachable(f"Home Assistant at {place} hung up while it was read; try again.") from None
@@ -185,10 +185,11 @@ class _Talk:
         Raises:
             _CommandError: Home Assistant answered with an error.
         """
-        while number not in self._answers:
-            for message in await self._receive():
-                if message.get("type") == "result" and isinstance(message.get("id"), int):
-                    self._answers[message["id"]] = message
+        async with asyncio.timeout(self._timeout_s):  # of the whole wait: a peer that says other things is no answer
+            while number not in self._answers:
+                for message in await self._receive():
+                    if message.get("type") == "result" and isinstance(message.get("id"), int):
+                        self._answers[message["id"]] = message
         message = self._answers.pop(number)
         if message.get("success"):
             return message.get("result")

@@ -1,18 +1,35 @@
 """From an observation to the registry: plan, guard, apply."""
 
+import re
 import uuid
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from homedex.errors import Invalid
 from homedex.ingest.observation import Observation, Row
 from homedex.ingest.reconcile import Have, KindPlan, Plan, check_guard, reconcile
 from homedex.registry import listed
+from homedex.registry.sources import MANUAL
 from homedex.registry.tables import DeviceId, Source, SyncRun, table_of
 from homedex.storage.database import Database
 
+SOURCE_ID = r"[A-Za-z0-9._:-]{1,255}"
 MOVED_REASON = "split by its source"
+
+
+def check_source_id(source_id: str) -> None:
+    """Refuse an id that cannot be asked for over HTTP, and the one of the devices that people keep by hand.
+
+    Raises:
+        Invalid: it says what an id may be.
+    """
+    if source_id == MANUAL or re.fullmatch(SOURCE_ID, source_id) is None:
+        raise Invalid(
+            f"{source_id[:40]!r} cannot be the id of a source: 1 to 255 letters, digits and . _ : -, "
+            f"and not {MANUAL!r}, which is for devices kept by hand."
+        )
 
 
 async def sync(database: Database, observed: Observation, *, allow_removals: bool, dry_run: bool, now: datetime) -> Plan:
@@ -23,9 +40,11 @@ async def sync(database: Database, observed: Observation, *, allow_removals: boo
 
     Returns: the plan, applied unless `dry_run`.
     Raises:
+        Invalid: the source's id cannot be one.
         PlanHeld: it removes more than the guard allows; nothing was written.
         Conflict: the source exists with another kind.
     """
+    check_source_id(observed.source_id)
     plan = await database.read(plan_sync, observed)
     if not dry_run:
         check_guard(plan, allow_removals=allow_removals)

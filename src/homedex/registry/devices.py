@@ -1,13 +1,13 @@
 """Devices: list them, get one, and keep those that people add by hand."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from homedex.errors import Conflict, Gone, Moved, NotFound
+from homedex.errors import Conflict, Gone, Invalid, Moved, NotFound
 from homedex.registry.pages import Listing, Match
 from homedex.registry.sources import MANUAL, ensure_manual_source
 from homedex.registry.tables import Device, DeviceId, Entity, Sighting, table_of
@@ -36,6 +36,9 @@ FACTS = (
     "extra",
 )
 """What can be said of a device; the rest of its columns is bookkeeping."""
+
+CLOCK_SKEW = timedelta(days=1)
+"""How far ahead of ours a device's clock may be."""
 
 _display_name = func.coalesce(Device.name_by_user, Device.name).label("display_name")
 _last_seen = select(Sighting.last_seen).where(Sighting.device_id == Device.device_id).scalar_subquery().label("last_seen")
@@ -138,7 +141,11 @@ def put_device(connection: Connection, device_id: str, facts: Mapping[str, Any],
     Raises:
         Conflict: the device belongs to a source, which would overwrite it.
         Moved: the id is an old one of another device.
+        Invalid: `last_seen` lies more than a day ahead.
     """
+    if facts.get("last_seen") is not None and facts["last_seen"] > now + CLOCK_SKEW:
+        detail = "lies in the future; it could never be corrected, because a sighting is not taken back"
+        raise Invalid(f"#/last_seen: {detail}.", [{"pointer": "#/last_seen", "detail": detail}])
     values = {fact: facts[fact] for fact in FACTS}
     stored = connection.execute(_stored, {"device_id": device_id}).one_or_none()
     if stored is None:

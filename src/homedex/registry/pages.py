@@ -73,17 +73,19 @@ class Listing:
         return select(select(json_rows(*page.c)).scalar_subquery(), following, total)
 
     def _write_cursor(self, key: Mapping[str, Any], chosen: Values) -> str:
-        text = json.dumps([_fingerprint(chosen), *key.values()], separators=(",", ":"))
+        text = json.dumps([_fingerprint(self.noun, chosen), *key.values()], separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     def _read_cursor(self, cursor: str, chosen: Values) -> list[str]:
         try:
             fingerprint, *key = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-        except (binascii.Error, ValueError, TypeError):
+            for part in key:
+                part.encode()
+        except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError):
             fingerprint, key = None, []
         if len(key) != len(self.key) or not all(isinstance(part, str) for part in key):
             raise BadCursor("`cursor` is not one that this list gave out. Use the `next` of an earlier page as it is, or none.")
-        if fingerprint != _fingerprint(chosen):
+        if fingerprint != _fingerprint(self.noun, chosen):
             raise BadCursor(
                 "`cursor` belongs to other filters. Ask with the filters of the page it came from, or start again without."
             )
@@ -99,7 +101,7 @@ def _match(name: str, *, several: bool) -> Match:
     return match
 
 
-def _fingerprint(chosen: Values) -> str:
-    """Eight characters that stand for the filters of a cursor."""
-    canonical = json.dumps({name: sorted(map(str, accepted)) for name, accepted in sorted(chosen.items())})
+def _fingerprint(noun: str, chosen: Values) -> str:
+    """Twelve characters that stand for the list and the filters of a cursor."""
+    canonical = noun + json.dumps({name: sorted(map(str, accepted)) for name, accepted in sorted(chosen.items())})
     return hashlib.blake2s(canonical.encode(), digest_size=6).hexdigest()

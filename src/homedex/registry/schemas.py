@@ -1,19 +1,21 @@
 """What crosses the wire. Inputs forbid what they do not know; outputs have no defaults: every key is always there."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, get_origin
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-DEVICE_ID = r"^[A-Za-z0-9._:-]{1,255}$"
+DEVICE_ID = r"^[A-Za-z0-9._:-]*[A-Za-z0-9_:-][A-Za-z0-9._:-]*$"
+"""Not dots alone: clients take `.` and `..` out of a path."""
 
 # NUL ends a string for C programs that read the same file; nothing on the wire needs it.
 Line = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")]
 Pair = Annotated[list[Line], Field(min_length=2, max_length=8)]
 
 DEEPEST_JSON = 64
+LARGEST_EXTRA_BYTES = 64 * 1024
 
 
 def storable(value: dict[str, Any]) -> dict[str, Any]:
@@ -26,15 +28,28 @@ def storable(value: dict[str, Any]) -> dict[str, Any]:
         if isinstance(item, dict | list):
             pending.extend((inner, depth + 1) for inner in (item.values() if isinstance(item, dict) else item))
     try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
     except UnicodeEncodeError:
         raise ValueError("holds half a character (a lone surrogate)") from None
     except ValueError:
         raise ValueError("holds a number that is too large") from None
+    if size > LARGEST_EXTRA_BYTES:
+        raise ValueError(f"takes {size} bytes, and {LARGEST_EXTRA_BYTES} are allowed")
     return value
 
 
 Object = Annotated[dict[str, Any], AfterValidator(storable)]
+
+
+def in_utc(value: datetime) -> datetime:
+    """Convert to UTC what can be."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from None
+
+
+Instant = Annotated[AwareDatetime, Field(strict=True), AfterValidator(in_utc)]
 
 Time = Annotated[datetime, Field(examples=["2026-11-22T13:52:56.700259Z"])]
 
@@ -76,7 +91,7 @@ class DeviceIn(BaseModel):
     identifiers: list[Pair] = Field(default_factory=list, max_length=1000, examples=[[["mqtt", "boiler"]]])
     connections: list[Pair] = Field(default_factory=list, max_length=1000, examples=[[["mac", "aa:bb:cc:dd:ee:ff"]]])
     extra: Object = Field(default_factory=dict, description="anything else worth keeping")
-    last_seen: AwareDatetime | None = Field(None, description="when the device itself last reported; left out, it stays as it is")
+    last_seen: Instant | None = Field(None, description="when the device itself last reported; left out, it stays as it is")
 
 
 class Bookkeeping(BaseModel):

@@ -38,7 +38,8 @@ def sqlite_path(url: str) -> str:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+        url.encode()
+    except (ArgumentError, ValueError):
         parsed = None
     forms = "Write sqlite:///./data/app.db for a file in this folder, sqlite:////var/lib/homedex/app.db for a full path."
     if parsed is None:
@@ -47,7 +48,7 @@ def sqlite_path(url: str) -> str:
         raise BadSetting(f"DATABASE_URL names {parsed.drivername}, which this version does not serve. {forms}")
     if not parsed.database or parsed.database == ":memory:":
         raise BadSetting(f"DATABASE_URL names no file, and a registry in memory would be lost. {forms}")
-    if parsed.query or parsed.host:
+    if parsed.query or parsed.host or parsed.username:
         raise BadSetting(f"DATABASE_URL takes a path and no options; synchronous and deadlines are settings. {forms}")
     return parsed.database
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import queue
 import threading
 import time
@@ -55,6 +56,12 @@ def check_same(connection: Connection, raw: apsw.Connection) -> None:
     """Raise if SQLAlchemy has put another connection in the place of one that broke: it lacks the lane's handlers."""
     if connection.invalidated or driver(connection) is not raw:
         raise StorageUnavailable("the connection to the database broke.")
+
+
+def identity(path: str) -> tuple[int, int]:
+    """Which file is at a path. A stat, never an open."""
+    found = os.stat(path)  # noqa: PTH116  (2 us; pathlib doubles it)
+    return found.st_dev, found.st_ino
 
 
 class Lane:
@@ -180,6 +187,7 @@ class Writer(Lane):
     def serve(self, connection: Connection) -> None:
         """Take what waits, commit it, answer; tidy the file when nothing has come for a while."""
         raw, tidy, optimized = driver(connection), True, time.monotonic()
+        self._file = identity(self.path)
         # Whatever ends the transaction under a function, nothing that it does afterwards may be committed by itself.
         raw.set_commit_hook(lambda: self._inside)
         ended = False
@@ -221,6 +229,7 @@ class Writer(Lane):
         while waiting:
             outcomes: list[Outcome] = []
             try:
+                self._check_file()
                 with connection.begin():
                     self._fill(outcomes, waiting, driver(connection), connection)
             except Undone:
@@ -232,6 +241,18 @@ class Writer(Lane):
                 self._fail(error, outcomes, waiting, connection)
             else:
                 answer(outcomes)
+
+    def _check_file(self) -> None:
+        """Refuse to write into a file that is no longer the one at `path`: it would be acknowledged, and gone at the next start."""
+        try:
+            found: tuple[int, int] | None = identity(self.path)
+        except OSError:
+            found = None
+        if found != self._file:
+            raise StorageUnavailable(
+                f"{self.path} was removed or replaced while it was in use. Stop the service, put the right file there without "
+                "old -wal and -shm files beside it, and start again. Nothing was written."
+            )
 
     def _fail(self, error: BaseException, outcomes: list[Outcome], waiting: deque[Job], connection: Connection) -> None:
         """Answer for a transaction that did not begin (then for all that wait) or did not commit (for those that were in it)."""

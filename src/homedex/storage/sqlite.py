@@ -1,6 +1,7 @@
 """How a SQLite connection is opened here: one way, for readers, the writer, migrations and the command line alike."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -203,10 +204,10 @@ def wal_bytes(path: str) -> int:
 
 def unavailable(path: str, error: apsw.Error) -> HomedexError:
     """The error of a database that could not be opened, in the words of the person who runs it."""
-    file = Path(path)
-    if isinstance(error, apsw.CantOpenError) and not file.parent.is_dir():
-        return StorageUnavailable(f"the folder {file.parent} does not exist. Create it, or correct DATABASE_URL.")
-    if isinstance(error, apsw.CantOpenError) and file.is_dir():
+    folder = Path(path).parent
+    if isinstance(error, apsw.CantOpenError) and not os.path.isdir(folder):  # noqa: PTH112  (pathlib raises for a long name)
+        return StorageUnavailable(f"the folder {folder} does not exist. Create it, or correct DATABASE_URL.")
+    if isinstance(error, apsw.CantOpenError) and os.path.isdir(path):  # noqa: PTH112
         return StorageUnavailable(f"{path} is a folder. Name a file inside it in DATABASE_URL.")
     return storage_error(getattr(error, "result", apsw.SQLITE_ERROR), path) or StorageUnavailable(f"{path}: {error}")
 
