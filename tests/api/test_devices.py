@@ -1,5 +1,6 @@
 """Devices over HTTP."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -199,3 +200,46 @@ def test_a_body_nested_beyond_reason_is_refused(client: TestClient) -> None:
     body = b'{"extra": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}"
     answer = client.put(f"{DEVICES}/a", content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
+@pytest.mark.parametrize("device_id", ["%2e", "%2e%2e"])
+def test_an_id_of_dots_alone_is_refused(client: TestClient, device_id: str) -> None:
+    assert client.put(f"{DEVICES}/{device_id}", json={}).status_code in {404, 405, 422}
+
+
+@pytest.mark.parametrize("seen", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2999-01-01T00:00:00Z", 0, "1", 1e300])
+def test_a_sighting_that_cannot_be_is_refused(client: TestClient, seen: Any) -> None:
+    answer = client.put(f"{DEVICES}/a", json={"last_seen": seen})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "#/last_seen")
+    assert client.get(f"{DEVICES}/a").status_code == 404
+
+
+def encoded(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("noun", ["devices", "entities", "areas", "sources"])
+def test_a_cursor_of_another_list_or_of_an_attacker_is_refused(client: TestClient, noun: str) -> None:
+    for name in "ab":
+        put(client, name)
+    others = client.get(f"{DEVICES}?limit=1").json()["next"] if noun != "devices" else encoded(b'["x","y"]')
+    for cursor in (
+        others,
+        encoded(b"[" * 1100),
+        encoded(b'["db877f2b436b","\\ud800","\\ud800"]'),
+        encoded(b'["db877f2b436b","\\ud800"]'),
+    ):
+        answer = client.get(f"/api/v1/{noun}", params={"cursor": cursor})
+        assert (answer.status_code, answer.json()["type"]) == (400, "/problems/bad-cursor")
+
+
+def test_a_body_that_is_too_large_is_refused(client: TestClient) -> None:
+    answer = client.put(f"{DEVICES}/a", content=b'{"name": "' + b"x" * 2_000_000, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
+    assert client.put(f"{DEVICES}/a", json={"extra": {"a": "x" * 70_000}}).status_code == 422
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/merge-patch+json", ""])
+def test_a_body_of_another_type_is_refused(client: TestClient, kind: str) -> None:
+    answer = client.put(f"{DEVICES}/a", content=b"{}", headers={"content-type": kind})
+    assert (answer.status_code, answer.headers["content-type"]) == (415, "application/problem+json")

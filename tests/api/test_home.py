@@ -105,16 +105,29 @@ def test_a_source_keeps_its_devices_to_itself(home: TestClient) -> None:
         assert (answer.status_code, answer.json()["source_id"]) == (409, "home")
 
 
-def test_an_old_id_leads_to_the_device_with_the_query_kept(home: TestClient) -> None:
+@pytest.mark.parametrize("old_id", ["d504", "z2m:0x00124b", "api", "de", "devices", "a b", "ü"])
+def test_an_old_id_leads_to_the_device_with_the_query_kept(home: TestClient, old_id: str) -> None:
+    device_id = home.get("/api/v1/devices?limit=1").json()["devices"][0]["device_id"]
+
+    def remember(connection: Connection) -> None:
+        connection.execute(insert(DeviceId), {"old_id": old_id, "device_id": device_id, "reason": "test", "moved_at": NOW})
+
+    asyncio.run(home.app.state.database.write(remember))  # type: ignore[attr-defined]
+    answer = home.get(f"/api/v1/devices/{old_id}")
+    assert (answer.status_code, answer.headers["location"]) == (308, f"/api/v1/devices/{device_id}")
+    assert (
+        home.get(f"/api/v1/devices/{old_id}/entities?limit=1").headers["location"]
+        == f"/api/v1/devices/{device_id}/entities?limit=1"
+    )
+
+
+def test_an_old_id_cannot_be_taken_by_hand(home: TestClient) -> None:
     device_id = home.get("/api/v1/devices?limit=1").json()["devices"][0]["device_id"]
 
     def remember(connection: Connection) -> None:
         connection.execute(insert(DeviceId), {"old_id": "d504", "device_id": device_id, "reason": "test", "moved_at": NOW})
 
     asyncio.run(home.app.state.database.write(remember))  # type: ignore[attr-defined]
-    answer = home.get("/api/v1/devices/d504")
-    assert (answer.status_code, answer.headers["location"]) == (308, f"/api/v1/devices/{device_id}")
-    assert home.get("/api/v1/devices/d504/entities?limit=1").headers["location"] == f"/api/v1/devices/{device_id}/entities?limit=1"
     assert home.put("/api/v1/devices/d504", json={}).status_code == 308
 
 

@@ -1,15 +1,17 @@
 """The service as a whole: health, docs, errors."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import BaseModel
 from sqlalchemy import Connection
 from sqlalchemy import text as sql
 
 from homedex.api.app import PLAIN_ROUTES, ROUTES, create_app
-from homedex.registry import schema
+from homedex.registry import schema, schemas
 from homedex.storage.database import Database
 
 
@@ -91,6 +93,45 @@ def test_every_error_is_a_problem_document(client: TestClient, method: str, path
     assert problem.items() >= {"type": f"/problems/{kind}", "status": status, "instance": path.partition("?")[0]}.items()
     assert problem["title"]
     assert problem["detail"]
+
+
+def test_head_answers_as_get_does_without_the_body(client: TestClient) -> None:
+    for path in ("/livez", "/api/v1/devices"):
+        assert client.head(path).status_code == 200
+
+
+def test_a_wrong_method_is_told_all_right_ones(client: TestClient) -> None:
+    assert client.post("/api/v1/devices/a").headers["allow"] == "DELETE, GET, HEAD, PUT"
+
+
+def test_the_document_names_the_media_type_of_problems(client: TestClient) -> None:
+    responses = client.get("/openapi.json").json()["paths"]["/api/v1/devices/{device_id}"]["get"]["responses"]
+    assert list(responses["404"]["content"]) == ["application/problem+json"]
+    assert responses["404"]["content"]["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+
+
+def test_every_example_in_the_document_is_what_its_model_says() -> None:
+    models: list[type[BaseModel]] = [
+        model for route in ROUTES for model in (*route.answers.values(), route.body) if model is not None
+    ]
+    for model in (*models, schemas.Problem, schemas.InvalidProblem):
+        examples = model.model_json_schema()["examples"]
+        for example in examples:
+            assert model.model_validate(example).model_fields_set >= {name for name in example if name in model.model_fields}
+            assert set(example) >= set(model.model_fields) or model is schemas.DeviceIn
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_database_file_that_is_taken_away_is_never_written_to(client: TestClient, registry_file: Path, how: str) -> None:
+    client.put("/api/v1/devices/a", json={})
+    if how == "removed":
+        registry_file.rename(registry_file.with_suffix(".away"))
+    else:
+        shutil.copy(registry_file, registry_file.with_suffix(".new"))
+        registry_file.with_suffix(".new").rename(registry_file)
+    answer = client.put("/api/v1/devices/b", json={})
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/storage-unavailable")
+    assert "removed or replaced" in client.get("/readyz").json()["checks"]["write"]
 
 
 def test_a_bug_tells_the_client_nothing_of_itself(client: TestClient) -> None:

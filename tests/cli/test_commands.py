@@ -8,13 +8,17 @@ import resource
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from homedex.registry import schema
 from homedex.storage.sqlite import open_connection
-from service import Service, homedex
+from service import Service, environment, homedex
 
 CAPTURES = Path(__file__).parent.parent / "data" / "ha_captures"
 HOME = str(CAPTURES / "storage-2026.11")
@@ -156,6 +160,21 @@ def test_version_and_help() -> None:
         (["serve"], {"HOMEDEX_HOST": "192.0.2.1", "HOMEDEX_INSECURE_BIND": "1"}, 2, "Bad setting: cannot listen on 192.0.2.1"),
         (["health"], {"HOMEDEX_PORT": "1"}, 10, "Source unreachable: http://127.0.0.1:1/readyz does not answer"),
         (["import", "home-assistant", "/nowhere"], {}, 3, "Bad source: "),
+        (["import", "home-assistant", "x" * 300], {}, 3, "Bad source: "),
+        (["import", "home-assistant", HOME, "--source-id", "manual"], {}, 2, "Invalid input: 'manual' cannot be the id"),
+        (["import", "home-assistant", HOME, "--source-id", "a\nb"], {}, 2, "Invalid input: "),
+        (["import", "home-assistant", HOME, "--source-id", ""], {}, 2, "Invalid input: "),
+        (["serve"], {"DATABASE_URL": "http://[::1"}, 2, "Bad setting: DATABASE_URL is not"),
+        (["devices"], {"DATABASE_URL": f"sqlite:///{'x' * 300}.db"}, 7, "Storage unavailable: "),
+        (["serve"], {"DATABASE_URL": "sqlite:///./no/such/folder.db"}, 7, "Storage unavailable: the folder no/such cannot be made"),
+        (["serve"], {"HOMEDEX_HOST": "a" * 300}, 2, "Bad setting: HOMEDEX_HOST="),
+        (["health"], {"HOMEDEX_HOST": "a b"}, 10, "Source unreachable: "),
+        (
+            ["sync", "home-assistant", "--url", "http://x", "--token-file", "/dev/zero"],
+            {},
+            2,
+            "Bad setting: --token-file /dev/zero",
+        ),
         (["sync", "home-assistant", "--url", "http://x", "--token-file", "/nowhere"], {}, 2, "Bad setting: --token-file /nowhere"),
         (["sync", "home-assistant", "--url", "http://127.0.0.1:1", "--token-file", __file__], {}, 10, "Source unreachable: "),
     ],
@@ -166,6 +185,56 @@ def test_an_error_is_one_line_and_an_exit_code(
     done = homedex(*arguments, path=path, settings=settings)
     assert (done.returncode, done.stderr.count("\n"), done.stderr.startswith(said)) == (code, 1, True), done.stderr
     assert "secret" not in done.stderr
+
+
+def test_output_that_cannot_be_written_is_said(filled: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "homedex", "devices"]
+        done = subprocess.run(command, env=environment(filled), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (7, "Output failed: No space left on device.\n")
+
+
+def test_names_with_accents_are_printed_in_any_locale(filled: Path) -> None:
+    said = homedex("entities", "--csv", path=filled, settings={"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"})
+    assert (said.returncode, said.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("broken", ["core.config_entries", "core.area_registry"])
+def test_a_link_that_leads_nowhere_is_a_broken_folder(path: Path, tmp_path: Path, broken: str) -> None:
+    folder = Path(shutil.copytree(HOME, tmp_path / "copy"))
+    (folder / broken).unlink()
+    (folder / broken).symlink_to(folder / "gone")
+    assert homedex("import", "home-assistant", str(folder), path=path).returncode == 3
+
+
+def test_a_pipe_in_the_folder_does_not_hang_the_import(path: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(HOME, tmp_path / "copy"))
+    (folder / "core.area_registry").unlink()
+    os.mkfifo(folder / "core.area_registry")
+    assert homedex("import", "home-assistant", str(folder), path=path).returncode == 3
+
+
+def test_the_demo_serves_its_home_and_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "homedex", "demo"]
+    variables = environment(tmp_path / "none.db", TMPDIR=str(tmp_path), HOMEDEX_PORT="0")
+    process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(4)]
+    base = lines[1].split("'")[1].partition("/api")[0]
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(f"{base}/api/v1/devices?limit=1", timeout=5) as answer:  # noqa: S310  (http)
+                devices = json.load(answer)["total"]
+            break
+        except OSError:
+            time.sleep(0.05)
+    with urllib.request.urlopen(f"{base}/api/v1/entities?limit=1", timeout=5) as answer:  # noqa: S310  (http)
+        entities = json.load(answer)["total"]
+    process.send_signal(signal.SIGTERM)
+    assert (process.wait(20), devices, entities) == (0, 240, 1400)
+    process.stdout.close()
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 
 def test_a_taken_port_is_said(path: Path) -> None:

@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, get_origin
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from homedex.registry import examples
 
 DEVICE_ID = r"^[A-Za-z0-9._:-]*[A-Za-z0-9_:-][A-Za-z0-9._:-]*$"
 """Not dots alone: clients take `.` and `..` out of a path."""
@@ -49,7 +51,14 @@ def in_utc(value: datetime) -> datetime:
         raise ValueError("lies outside the years 1 to 9999 in UTC") from None
 
 
-Instant = Annotated[AwareDatetime, Field(strict=True), AfterValidator(in_utc)]
+def written_out(value: Any) -> Any:
+    """Refuse numbers, and texts that hold one: whether they are seconds or milliseconds, nobody knows."""
+    if isinstance(value, str | bytes | int | float) and "T" not in str(value).upper().replace(" ", "T"):
+        raise ValueError("must be written out, such as 2026-11-22T13:52:56Z")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(written_out), AfterValidator(in_utc)]
 
 Time = Annotated[datetime, Field(examples=["2026-11-22T13:52:56.700259Z"])]
 
@@ -94,6 +103,11 @@ class DeviceIn(BaseModel):
     last_seen: Instant | None = Field(None, description="when the device itself last reported; left out, it stays as it is")
 
 
+def example(*values: dict[str, Any]) -> ConfigDict:
+    """A model's example in the OpenAPI document."""
+    return ConfigDict(json_schema_extra={"examples": list(values)})
+
+
 class Bookkeeping(BaseModel):
     """What every listed row carries."""
 
@@ -107,6 +121,8 @@ class Bookkeeping(BaseModel):
 
 class Device(Bookkeeping):
     """A device of any source."""
+
+    model_config = example(examples.DEVICE)
 
     device_id: str = Field(examples=["7b773bb7175ba5c13f03ab79ac927458"])
     source_id: str = Field(examples=["home-assistant"])
@@ -139,6 +155,8 @@ class Device(Bookkeeping):
 class Entity(Bookkeeping):
     """An entity of any source."""
 
+    model_config = example(examples.ENTITY)
+
     id: str = Field(description="the source's registry id; stays when entity_id is renamed")
     source_id: str
     display_name: str | None = Field(description="name_by_user, else name")
@@ -162,6 +180,8 @@ class Entity(Bookkeeping):
 class Area(Bookkeeping):
     """An area of any source."""
 
+    model_config = example(examples.AREA)
+
     area_id: str
     source_id: str
     name: str
@@ -174,6 +194,8 @@ class Area(Bookkeeping):
 
 class Source(BaseModel):
     """Where records come from."""
+
+    model_config = example(examples.SOURCE)
 
     source_id: str
     kind: str
@@ -196,11 +218,15 @@ class Page(BaseModel):
 class DevicePage(Page):
     """A page of devices, by device_id."""
 
+    model_config = example({"devices": [examples.DEVICE], "next": None, "total": 1})
+
     devices: list[Device]
 
 
 class EntityPage(Page):
     """A page of entities, by entity_id."""
+
+    model_config = example({"entities": [examples.ENTITY], "next": None, "total": 1})
 
     entities: list[Entity]
 
@@ -208,11 +234,15 @@ class EntityPage(Page):
 class AreaPage(Page):
     """A page of areas, by area_id."""
 
+    model_config = example({"areas": [examples.AREA], "next": None, "total": 1})
+
     areas: list[Area]
 
 
 class SourcePage(Page):
     """A page of sources, by source_id."""
+
+    model_config = example({"sources": [examples.SOURCE], "next": None, "total": 1})
 
     sources: list[Source]
 
@@ -304,7 +334,7 @@ class FieldError(BaseModel):
 class Problem(BaseModel):
     """An error, by RFC 9457."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [examples.PROBLEM]})
 
     type: str = Field(examples=["/problems/not-found"])
     title: str
@@ -315,5 +345,16 @@ class Problem(BaseModel):
 
 class InvalidProblem(Problem):
     """Input that breaks rules."""
+
+    model_config = example(
+        examples.PROBLEM
+        | {
+            "type": "/problems/invalid",
+            "title": "Invalid input",
+            "status": 422,
+            "detail": "#/name: Input should be a valid string.",
+            "errors": [{"pointer": "#/name", "detail": "Input should be a valid string"}],
+        }
+    )
 
     errors: list[FieldError]
