@@ -145,6 +145,7 @@ def test_an_empty_registry_says_at_start_how_to_fill_it(path: Path) -> None:
 
 def test_version_and_help() -> None:
     assert homedex("version", path=Path("nowhere")).stdout.startswith("homedex 0.")
+    assert homedex("--version", path=Path("nowhere")).stdout == homedex("version", path=Path("nowhere")).stdout
     assert "serve" in homedex("--help", path=Path("nowhere")).stdout
 
 

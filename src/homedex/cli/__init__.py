@@ -26,19 +26,25 @@ app.command("areas")(query.areas)
 app.command("doctor")(query.doctor)
 
 
+def print_version(wanted: bool) -> None:
+    """Print the version and end, where it is asked for."""
+    if wanted:
+        typer.echo(f"homedex {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def options(*, version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False) -> None:
+def options(
+    *, _: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=print_version)] = False
+) -> None:
     """The registry of every device and entity in a home or a fleet.
 
     Settings are environment variables: DATABASE_URL (default sqlite:///./data/app.db), HOMEDEX_HOST, HOMEDEX_PORT and others;
     the README lists them all.
     """
-    if version:
-        typer.echo(f"homedex {__version__}")
-        raise typer.Exit
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
-    typer.echo(f"homedex {__version__}")
+    print_version(wanted=True)

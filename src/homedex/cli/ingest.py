@@ -96,23 +96,25 @@ async def _observe_and_sync(observe: Observe, *, dry_run: bool, allow_removals: 
     from datetime import UTC, datetime
 
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from homedex.cli.wire import registry
     from homedex.ingest import run
 
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("starting")
+        task = progress.add_task("starting", total=3)  # reading, comparing, writing: how long each takes is not known before
 
         def tell(what: str, count: int) -> None:
             progress.update(task, description=f"{what} {count or ''}")
 
         observed = await observe(tell)
-        tell("comparing", len(observed.devices) + len(observed.entities))
+        progress.advance(task)
+        tell("comparing and writing", len(observed.devices) + len(observed.entities))
         async with registry(create=True, scratch=dry_run) as database:
             plan = await run.sync(database, observed, allow_removals=allow_removals, dry_run=dry_run, now=datetime.now(UTC))
+        progress.update(task, completed=3)
     _print_plan(plan, dry_run=dry_run, file=database.path)
     if dry_run:
         _warn_of_guard(plan, allow_removals=allow_removals)

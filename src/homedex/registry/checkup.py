@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from homedex.registry import schema
 from homedex.storage.database import Database
+from homedex.storage.lanes import driver
 from homedex.storage.sqlite import JOURNAL_LIMIT_BYTES, wal_bytes
 
 WANTED: dict[str, object] = {
@@ -20,6 +21,10 @@ WANTED: dict[str, object] = {
     "cell_size_check": 1,
     "journal_size_limit": JOURNAL_LIMIT_BYTES,
     "application_id": schema.APPLICATION_ID,
+}
+SWITCHES = {
+    "defensive": (apsw.SQLITE_DBCONFIG_DEFENSIVE, 1),
+    "double-quoted strings": (apsw.SQLITE_DBCONFIG_DQS_DML, 0),
 }
 SHOWN = ("synchronous", "cache_size", "page_size")
 SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
@@ -69,6 +74,9 @@ def _settings(connection: Connection, who: str) -> list[Finding]:
         findings.append(
             Finding(f"{who} {name}", str(found), found == value, f"{value} was expected: this is a fault of Homedex, report it.")
         )
+    for name, (switch, value) in SWITCHES.items():
+        found = driver(connection).config(switch, -1)
+        findings.append(Finding(f"{who} {name}", str(found), found == value, f"{value} was expected: report this."))
     for name in SHOWN:
         found = connection.exec_driver_sql(f"PRAGMA {name}").scalar()
         findings.append(Finding(f"{who} {name}", SYNCHRONOUS[found or 0] if name == "synchronous" else str(found)))
