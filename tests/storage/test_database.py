@@ -200,11 +200,12 @@ async def test_a_lane_that_finds_no_file_any_more_says_so_and_recovers(tmp_path:
     db = Database.open(str(path), readers=1)
     await db.write(create)
     path.parent.rename(tmp_path / "away")
-    for _ in range(2):
-        with pytest.raises(Exception, match=r"clos|folder"):
-            await asyncio.wait_for(db.read(lambda connection: connection.connection.driver_connection.driver.close()), 5)  # type: ignore[union-attr]
+    with pytest.raises(Exception, match="clos"):
+        await asyncio.wait_for(db.read(lambda connection: connection.connection.driver_connection.driver.close()), 5)  # type: ignore[union-attr]
+    with pytest.raises(StorageUnavailable, match="folder"):
+        await asyncio.wait_for(db.read(count), 5)
     (tmp_path / "away").rename(path.parent)
-    with pytest.raises(StorageUnavailable):
+    with contextlib.suppress(StorageUnavailable):  # the lane may have looked just before
         await asyncio.wait_for(db.read(count), 5)
     assert await asyncio.wait_for(db.read(count), 5) == 0
     await db.close()
