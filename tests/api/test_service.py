@@ -122,6 +122,17 @@ def test_every_example_in_the_document_is_what_its_model_says() -> None:
             assert set(example) >= set(model.model_fields) or model is schemas.DeviceIn
 
 
+def test_a_folder_that_is_taken_away_makes_the_service_not_ready(client: TestClient, registry_file: Path) -> None:
+    registry_file.parent.rename(registry_file.parent.with_suffix(".away"))
+    answer = client.get("/readyz")
+    registry_file.parent.with_suffix(".away").rename(registry_file.parent)
+    assert (answer.status_code, answer.json()["status"], answer.json()["checks"]["disk"]) == (
+        503,
+        "not ready",
+        "No such file or directory",
+    )
+
+
 @pytest.mark.parametrize("how", ["removed", "replaced"])
 def test_a_database_file_that_is_taken_away_is_never_written_to(client: TestClient, registry_file: Path, how: str) -> None:
     client.put("/api/v1/devices/a", json={})

@@ -194,6 +194,17 @@ async def test_a_lane_whose_connection_breaks_opens_another(db: Database, kind: 
     assert await asyncio.wait_for(db.read(count), 5) == 1
 
 
+async def test_closing_ends_although_the_last_write_broke_its_connection(db: Database) -> None:
+    leave = await hold_the_writer(db)
+    last = asyncio.ensure_future(db.write(lambda connection: connection.connection.driver_connection.driver.close()))  # type: ignore[union-attr]
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(db.close())
+    await asyncio.sleep(0.1)
+    leave.set()
+    await asyncio.wait_for(closing, 5)
+    assert isinstance((await asyncio.gather(last, return_exceptions=True))[0], Exception)
+
+
 async def test_a_lane_that_finds_no_file_any_more_says_so_and_recovers(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "a.db"
     path.parent.mkdir()

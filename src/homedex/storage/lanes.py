@@ -206,7 +206,8 @@ class Writer(Lane):
                 check_same(connection, raw)
             except BaseException as error:
                 answer((job, None, meaning(error, self.path)) for job in jobs)
-                raise
+                if not ended:  # a new connection would wait for an end of the queue that has come already
+                    raise
         self._optimize(raw)
         self._truncate(raw)
 
