@@ -48,6 +48,7 @@ class Service:
     path: Path
     process: "subprocess.Popen[str]"
     port: int
+    log: str = ""
 
     @classmethod
     def start(cls, path: Path, **settings: str) -> Self:
@@ -75,11 +76,12 @@ class Service:
                 time.sleep(0.01)
         raise AssertionError("the service did not answer within 20 s")
 
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = NOTHING) -> tuple[int, Any]:
         """(status, JSON) of one request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request(method, path, None if body is None else json.dumps(body), {"content-type": "application/json"})
+            kind = {"content-type": "application/json"}
+            connection.request(method, path, None if body is None else json.dumps(body), kind | dict(headers))
             answer = connection.getresponse()
             text = answer.read()
             return answer.status, json.loads(text) if text else None
@@ -87,10 +89,11 @@ class Service:
             connection.close()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal; the exit code."""
+        """Send a signal; the exit code. `log` then holds what it said since it began to listen."""
         self.process.send_signal(number)
         code = self.process.wait(20)
         assert self.process.stderr is not None
+        self.log = self.process.stderr.read()
         self.process.stderr.close()
         return code
 

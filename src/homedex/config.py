@@ -1,8 +1,9 @@
 """Settings: every knob once, with its unit in the name. Environment variables only; nothing is read at import."""
 
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -25,4 +26,27 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         default=2000, ge=1, le=1_000_000, description="requests that may wait for the database before 503 busy"
     )
+    allowed_hosts: str = Field(default="", description="further host names it may be asked by, with commas between; * for any")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least important line to log")
+    log_format: Literal["text", "json"] = Field(default="text", description="how a line of the log looks")
+    access_log: bool = Field(default=False, description="a line for every request, not only for those that failed by our fault")
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names_alone(cls, names: str) -> str:
+        for name in _split(names):
+            if not re.fullmatch(r"\*|[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", name):
+                raise ValueError(f"{name!r} is no host name. Leave out scheme and port, and set an IPv6 address in brackets")
+        return names
+
+    def hosts(self) -> frozenset[str] | None:
+        """The names the service may be asked by, in lower case; None means any."""
+        further = _split(self.allowed_hosts.lower())
+        if "*" in further or (self.insecure_bind and not further):
+            return None
+        own = f"[{self.host}]" if ":" in self.host else self.host
+        return frozenset({"localhost", "127.0.0.1", "[::1]", own.lower(), *further})
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]

@@ -10,6 +10,9 @@ from sqlalchemy import Connection, insert
 
 from homedex.ingest.ha_storage import read_storage
 from homedex.ingest.run import apply_sync
+from homedex.registry.changes import Stamp
+from homedex.registry.records import create_rows
+from homedex.registry.sources import create_source
 from homedex.registry.tables import DeviceId
 from homedex.storage.database import Database
 
@@ -81,16 +84,10 @@ def test_an_entity_id_that_two_sources_have_must_be_asked_for_with_its_source(ho
     twin = entity | {"id": "x", "source_id": "other"}
 
     def add_twin(connection: Connection) -> None:
-        connection.exec_driver_sql(
-            "INSERT INTO sources VALUES ('other', 'home_assistant', 'Other', 'ok', NULL, NULL, '{}', '2026-01-01T00:00:00.000000Z')"
-        )
-        connection.exec_driver_sql(
-            "INSERT INTO entities (id, entity_id, source_id, domain, labels, extra, first_listed_at, created_at,"
-            " modified_at, version)"
-            " SELECT 'x', entity_id, 'other', domain, labels, extra, first_listed_at, created_at, modified_at, 1 FROM entities"
-            " WHERE id = ?",
-            (entity["id"],),
-        )
+        stamp = Stamp(NOW, "test")
+        create_source(connection, {"source_id": "other", "kind": "home_assistant", "name": "Other", "state": "ok"}, stamp)
+        row = {"id": "x", "entity_id": entity["entity_id"], "domain": entity["domain"]}
+        create_rows(connection, "entities", "other", [row], stamp)
 
     asyncio.run(home.app.state.database.write(add_twin))  # type: ignore[attr-defined]
     both = home.get(f"/api/v1/entities/{entity['entity_id']}")

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from homedex.errors import Conflict, PlanHeld
 from homedex.ingest.observation import Observation, Rejection, Row
-from homedex.ingest.reconcile import Have, KindPlan, Plan, Update, check_guard, reconcile
+from homedex.ingest.reconcile import Have, KindPlan, Plan, check_guard, reconcile
+from homedex.registry.records import Update
 
 law = settings(max_examples=50, deadline=None)
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,42 @@ def test_a_difference_between_tables_and_migrations_is_noticed(registry_file: Pa
         migrate.run_alembic(str(registry_file), schema.MIGRATIONS, lambda command, config: command.check(config))
 
 
-def test_a_schema_can_be_taken_down_again(registry_file: Path) -> None:
-    migrate.run_alembic(str(registry_file), schema.MIGRATIONS, lambda command, config: command.downgrade(config, "base"))
-    assert rows(registry_file, "SELECT name FROM sqlite_schema WHERE type = 'table'") == [("alembic_version",)]
+def test_a_registry_of_the_first_schema_comes_up_with_all_its_rows(tmp_path: Path) -> None:
+    path, at = tmp_path / "old.db", "'2026-01-01T00:00:00.000000Z'"
+    to_first = partial(migrate.run_alembic, str(path), schema.MIGRATIONS, application_id=schema.APPLICATION_ID)
+    to_first(lambda command, config: command.upgrade(config, "0001"))
+    connection = open_connection(str(path))
+    connection.execute(f"INSERT INTO sources VALUES ('h', 'manual', 'H', 'ok', NULL, NULL, '{{}}', {at})")
+    connection.execute(
+        f"INSERT INTO areas VALUES ('h', 'hall', 'Diele', NULL, '[]', '[]', '{{}}', {at}, NULL, NULL, {at}, {at}, 1)"
+    )
+    for name in ("b", "a"):
+        connection.execute(
+            "INSERT INTO devices (device_id, source_id, name, area_id, labels, identifiers, connections, extra,"
+            " first_listed_at, created_at, modified_at, version)"
+            f" VALUES ('{name}', 'h', 'Lampe', 'hall', '[]', '[]', '[]', '{{}}', {at}, {at}, {at}, 7)"
+        )
+    connection.execute(f"INSERT INTO sightings VALUES ('a', {at}, 'x')")
+    connection.execute(
+        "INSERT INTO entities (id, entity_id, source_id, device_id, domain, labels, extra, first_listed_at, created_at, modified_at,"
+        f" version) VALUES ('e', 'light.a', 'h', 'a', 'light', '[]', '{{}}', {at}, {at}, {at}, 2)"
+    )
+    connection.execute(f"INSERT INTO device_ids VALUES ('old', 'a', 'split', {at})")
+    connection.close()
+    assert schema.upgrade(str(path)) == ("0001", schema.head())
+    assert rows(path, "SELECT number, device_id, version FROM devices ORDER BY 1") == [(1, "b", 7), (2, "a", 7)]
+    assert rows(path, "SELECT number, last_seen FROM sightings ORDER BY 1") == [(1, None), (2, at.strip("'"))]
+    assert rows(path, "SELECT id, device_id, version FROM entities") == [("e", "a", 2)]
+    assert rows(path, "SELECT old_id, device_id FROM device_ids") == [("old", "a")]
+    assert rows(path, "SELECT rowid FROM device_search WHERE device_search MATCH 'diele AND light'") == [(2,)]
+    assert rows(path, "SELECT rowid FROM entity_search WHERE entity_search MATCH 'lamp*'") == [(1,)]
+    assert rows(path, "PRAGMA foreign_key_check") == []
+
+
+def test_a_schema_is_not_taken_down(registry_file: Path) -> None:
+    with pytest.raises(MigrationFailed, match="backup"):
+        migrate.run_alembic(str(registry_file), schema.MIGRATIONS, lambda command, config: command.downgrade(config, "0001"))
+    assert rows(registry_file, "SELECT version_num FROM alembic_version") == [(schema.head(),)]
 
 
 def test_rebuilding_a_parent_keeps_its_children(tmp_path: Path) -> None:

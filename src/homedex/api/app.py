@@ -1,18 +1,28 @@
 """The app, and one list of all its routes."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Container, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http import HTTPStatus
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 
 from homedex import __version__
-from homedex.api import areas, devices, entities, health, problems
+from homedex.api import areas, bulk, devices, entities, health, problem_pages, problems
+from homedex.api.deps import JSON, MERGE_PATCH, NDJSON
+from homedex.api.lists import CSV
+from homedex.api.openapi import DESCRIPTION, document
+from homedex.api.requests import Requests
 from homedex.registry import schemas
+from homedex.registry.areas import AREAS
+from homedex.registry.changes import CHANGES
+from homedex.registry.devices import DEVICES
+from homedex.registry.entities import ENTITIES
+from homedex.registry.pages import Listing
+from homedex.registry.sources import SOURCES
 from homedex.storage.database import Database
 
 
@@ -21,70 +31,128 @@ class Route:
     """One line of the list: what is asked where, what answers, and with what.
 
     Args:
-        query: the model of its query parameters.
-        body: the model of its body.
-        answers: status -> the model of its body, None where it has none.
-        faults: the statuses of problem documents beside 422, 500 and 503, which every route can give.
+        answers: status -> the model of its body, None where it has none, a media type where it is a stream.
+        faults: the statuses of problem documents beside 406, 422, 500, 503 and 507, which every route can give.
+        listing: the list whose parameters it takes; `whole` without those of a page, `view` those of one record.
+        parameters: further ones: name -> (description, values there are).
+        body: the model of its body, or (media type -> schema).
+        kinds: the media types of its body.
+        conditional: "get" or "edit": the headers that make it depend on the record's entity tag.
     """
 
     method: str
     path: str
     endpoint: Callable[..., Any]
     tag: str
-    answers: dict[int, type[BaseModel] | None] = field(default_factory=dict)
+    answers: Mapping[int, Any] = field(default_factory=dict)
     faults: tuple[int, ...] = ()
-    query: type[BaseModel] | None = None
+    listing: Listing | None = None
+    takes: Literal["page", "whole", "view", ""] = ""
+    parameters: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     body: type[BaseModel] | None = None
-
-    def openapi_extra(self) -> dict[str, Any]:
-        """What the document says of query and body, which FastAPI does not read itself (see `deps`)."""
-        extra: dict[str, Any] = {}
-        if self.query is not None:
-            extra["parameters"] = [
-                {"name": name, "in": "query", "required": False, "description": schema.pop("description", ""), "schema": schema}
-                for name, schema in self.query.model_json_schema()["properties"].items()
-            ]
-        if self.body is not None:
-            extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": self.body.model_json_schema()}}}
-        return extra
+    kinds: tuple[str, ...] = ()
+    conditional: Literal["get", "put", "edit", ""] = ""
 
 
-ONE, LIST = (308, 404, 410), (400,)
+V1 = "/api/v1"
+PATCHES = (MERGE_PATCH, JSON)
+SOURCE_ID = {"source_id": ("which source's, where several have one", ())}
+BULK = {
+    "mode": ("all rows or none, or as many as can be", ("atomic", "best_effort")),
+    "dry_run": ("try, and undo", ("true", "false")),
+}
+GET, EDIT = (308, 304, 400, 404, 410), (308, 404, 409, 410, 412, 413, 415)
+
+
+def _list(path: str, noun: str, listing: Listing, model: type[BaseModel], *endpoints: Callable[..., Any]) -> tuple[Route, ...]:
+    """A list as JSON, CSV and NDJSON."""
+    page, as_csv, as_ndjson = endpoints
+    return (
+        Route("GET", f"{V1}/{path}", page, noun, {200: model}, (400,), listing, "page"),
+        Route("GET", f"{V1}/{path}.csv", as_csv, noun, {200: CSV}, (400,), listing, "whole"),
+        Route("GET", f"{V1}/{path}.ndjson", as_ndjson, noun, {200: NDJSON}, (400,), listing, "whole"),
+    )
+
+
+def _item(path: str, noun: str, listing: Listing, model: type[BaseModel], get: Callable[..., Any]) -> Route:
+    """One record."""
+    return Route("GET", f"{V1}/{path}", get, noun, {200: model}, (*GET, 409), listing, "view", conditional="get")
+
+
+def _edits(  # noqa: PLR0913  (three routes and their models)
+    path: str,
+    noun: str,
+    model: type[BaseModel],
+    bodies: tuple[type[BaseModel], type[BaseModel]],
+    endpoints: tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]],
+    parameters: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({}),
+) -> tuple[Route, ...]:
+    """PUT, PATCH and DELETE of one record."""
+    put, patch, remove = endpoints
+    made = {201: model, 200: model}
+    changed = {"parameters": parameters, "conditional": "edit"}
+    return (
+        Route("PUT", f"{V1}/{path}", put, noun, made, EDIT, body=bodies[0], kinds=(JSON,), conditional="put"),
+        Route("PATCH", f"{V1}/{path}", patch, noun, {200: model}, (400, *EDIT), body=bodies[1], kinds=PATCHES, **changed),  # type: ignore[arg-type]
+        Route("DELETE", f"{V1}/{path}", remove, noun, {204: None}, (400, *EDIT), **changed),  # type: ignore[arg-type]
+    )
+
 
 ROUTES = (
-    Route("GET", "/api/v1/devices", devices.list_devices, "devices", {200: schemas.DevicePage}, LIST, schemas.DeviceQuery),
-    Route("GET", "/api/v1/devices/{device_id}", devices.get_device, "devices", {200: schemas.Device}, ONE),
-    Route(
-        "PUT",
-        "/api/v1/devices/{device_id}",
-        devices.put_device,
-        "devices",
-        {201: schemas.Device, 200: schemas.Device},
-        (308, 409, 413, 415),
-        body=schemas.DeviceIn,
+    *_list(
+        *("devices", "devices", DEVICES, schemas.DevicePage),
+        *(devices.list_devices, devices.list_devices_as_csv, devices.list_devices_as_ndjson),
     ),
-    Route("DELETE", "/api/v1/devices/{device_id}", devices.remove_device, "devices", {204: None}, (*ONE, 409)),
     Route(
-        "GET",
-        "/api/v1/devices/{device_id}/entities",
-        devices.list_entities_of_device,
-        "devices",
-        {200: schemas.EntityPage},
-        (*ONE, *LIST),
-        schemas.EntityOfDeviceQuery,
+        *("POST", f"{V1}/devices/bulk", bulk.edit_devices, "devices", {200: schemas.BulkAnswer}, (400, 409, 413, 415)),
+        parameters=BULK,
+        body=schemas.DeviceRows,
+        kinds=(JSON, NDJSON),
     ),
-    Route("GET", "/api/v1/entities", entities.list_entities, "entities", {200: schemas.EntityPage}, LIST, schemas.EntityQuery),
+    _item("devices/{device_id}", "devices", DEVICES, schemas.Device, devices.get_device),
+    *_edits(
+        *("devices/{device_id}", "devices", schemas.Device, (schemas.DeviceIn, schemas.DevicePatch)),
+        (devices.put_device, devices.patch_device, devices.remove_device),
+    ),
     Route(
-        "GET",
-        "/api/v1/entities/{entity_id}",
-        entities.get_entity,
-        "entities",
-        {200: schemas.Entity},
-        (400, 404, 409, 410),
-        schemas.OneEntityQuery,
+        *("GET", f"{V1}/devices/{{device_id}}/entities", devices.list_entities_of_device, "devices"),
+        *({200: schemas.EntityPage}, GET, ENTITIES, "page"),
     ),
-    Route("GET", "/api/v1/areas", areas.list_areas, "areas", {200: schemas.AreaPage}, LIST, schemas.AreaQuery),
-    Route("GET", "/api/v1/sources", areas.list_sources, "sources", {200: schemas.SourcePage}, LIST, schemas.SourceQuery),
+    Route(
+        *("GET", f"{V1}/devices/{{device_id}}/changes", devices.list_changes_of_one_device, "changes"),
+        *({200: schemas.ChangePage}, GET, CHANGES, "page"),
+    ),
+    *_list(
+        *("entities", "entities", ENTITIES, schemas.EntityPage),
+        *(entities.list_entities, entities.list_entities_as_csv, entities.list_entities_as_ndjson),
+    ),
+    Route(
+        *("POST", f"{V1}/entities/bulk", bulk.edit_entities, "entities", {200: schemas.BulkAnswer}, (400, 409, 413, 415)),
+        parameters=BULK,
+        body=schemas.EntityRows,
+        kinds=(JSON, NDJSON),
+    ),
+    _item("entities/{entity_id}", "entities", ENTITIES, schemas.Entity, entities.get_entity),
+    *_edits(
+        *("entities/{entity_id}", "entities", schemas.Entity, (schemas.EntityIn, schemas.EntityPatch)),
+        (entities.put_entity, entities.patch_entity, entities.remove_entity),
+        SOURCE_ID,
+    ),
+    *_list("areas", "areas", AREAS, schemas.AreaPage, areas.list_areas, areas.list_areas_as_csv, areas.list_areas_as_ndjson),
+    _item("areas/{area_id}", "areas", AREAS, schemas.Area, areas.get_area),
+    *_edits(
+        *("areas/{area_id}", "areas", schemas.Area, (schemas.AreaIn, schemas.AreaPatch)),
+        (areas.put_area, areas.patch_area, areas.remove_area),
+    ),
+    *_list(
+        *("sources", "sources", SOURCES, schemas.SourcePage),
+        *(areas.list_sources, areas.list_sources_as_csv, areas.list_sources_as_ndjson),
+    ),
+    _item("sources/{source_id}", "sources", SOURCES, schemas.Source, areas.get_source),
+    *_list(
+        *("changes", "changes", CHANGES, schemas.ChangePage),
+        *(areas.list_changes, areas.list_changes_as_csv, areas.list_changes_as_ndjson),
+    ),
 )
 
 PLAIN_ROUTES = (
@@ -93,36 +161,54 @@ PLAIN_ROUTES = (
     Route("GET", "/", health.index, "health"),
 )
 
-DESCRIPTION = """
-Every device and entity of a home or a fleet. Lists take `limit` and `cursor`, and filters: repeat a filter to accept several
-values, use different ones to narrow. Errors are problem documents (RFC 9457) that say what happened and what to do.
-"""
-
 
 def utc_now() -> datetime:
     """The time, aware."""
     return datetime.now(UTC)
 
 
-def create_app(database: Database, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
-    """The HTTP service over an open registry, which it closes when it shuts down."""
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document, without a database."""
+    return document(_app_of_routes(), ROUTES)
+
+
+def create_app(
+    database: Database,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    allowed_hosts: Container[str] | None = None,
+    access_log: bool = False,
+) -> FastAPI:
+    """The HTTP service over an open registry, which it closes when it shuts down.
+
+    Args:
+        clock: what time it is, aware.
+        allowed_hosts: the names it may be asked by, in lower case and without a port; None means any.
+        access_log: log a line for every request, not only for those that failed by our fault.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await database.close()
 
+    app = _app_of_routes(lifespan)
+    app.state.database, app.state.clock, app.state.keys_in_use = database, clock, set()
+    problems.install(app)
+    # Outside of the framework's own error handling, where `add_middleware` does not reach.
+    framework_stack = app.build_middleware_stack
+    app.build_middleware_stack = lambda: Requests(  # type: ignore[method-assign]
+        framework_stack(), allowed_hosts=allowed_hosts, access_log=access_log
+    )
+    app.openapi = lambda: document(app, ROUTES)  # type: ignore[method-assign]
+    return app
+
+
+def _app_of_routes(lifespan: Any = None) -> FastAPI:
     app = FastAPI(
         title="Homedex", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None, redirect_slashes=False
     )
-    app.state.database, app.state.clock = database, clock
-    problems.install(app)
     for route in ROUTES:
-        faults: dict[int | str, dict[str, Any]] = {status: {"model": schemas.Problem} for status in (*route.faults, 500, 503)}
-        faults[422] = {"model": schemas.InvalidProblem}
-        answers: dict[int | str, dict[str, Any]] = {
-            status: {"model": model} if model else {} for status, model in route.answers.items()
-        }
         app.add_api_route(
             route.path,
             route.endpoint,
@@ -132,8 +218,6 @@ def create_app(database: Database, *, clock: Callable[[], datetime] = utc_now) -
             summary=(route.endpoint.__doc__ or "").split("\n")[0].rstrip("."),
             status_code=next(iter(route.answers)),
             response_model=None,
-            responses=answers | faults,
-            openapi_extra=route.openapi_extra(),
         )
     for route in PLAIN_ROUTES:
         summary = (route.endpoint.__doc__ or "").split("\n")[0].rstrip(".")
@@ -143,17 +227,6 @@ def create_app(database: Database, *, clock: Callable[[], datetime] = utc_now) -
     for route in (*ROUTES, *PLAIN_ROUTES):  # probes and proxies ask by HEAD; the server leaves the body out
         if route.method == "GET":
             app.add_api_route(route.path, route.endpoint, methods=["HEAD"], response_model=None, include_in_schema=False)
-    framework_openapi = app.openapi
-    app.openapi = lambda: name_problems(framework_openapi())  # type: ignore[method-assign]
+    for path, page in problem_pages.PROBLEM_ROUTES:
+        app.add_route(path, page, methods=["GET"], include_in_schema=False)
     return app
-
-
-def name_problems(document: dict[str, Any]) -> dict[str, Any]:
-    """Say that errors are problem documents: the framework's own words for a response know one media type."""
-    for path in document["paths"].values():
-        for operation in path.values():
-            for status, response in operation["responses"].items():
-                content = response.get("content", {})
-                if int(status) >= HTTPStatus.PERMANENT_REDIRECT and "application/json" in content:
-                    response["content"] = {problems.MEDIA_TYPE: content["application/json"]}
-    return document

@@ -1,26 +1,32 @@
 """What routes need: the database, the time, the caller's words checked, and a way to answer with JSON that SQL has made.
 
-The query and the body are read here and not by FastAPI's signatures: for a list with eleven parameters those cost 190 us a
-request, these 15 us (2026-11, fastapi 0.165). `app.py` puts the same models into the OpenAPI document.
+Queries and bodies are read here and not by FastAPI's signatures: for a list with eleven parameters those cost 190 us a request,
+these 15 us (2026-11, fastapi 0.165). `app.py` puts the same models into the OpenAPI document.
 """
 
+import json
+import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import QueryParams
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from homedex.errors import TooLarge
-from homedex.registry.schemas import lists_of
+from homedex.errors import Invalid, MalformedBody, NotAcceptable, TooLarge, UnknownParameter, UnsupportedMediaType
+from homedex.registry.changes import Stamp
 from homedex.storage.database import Database
 
 Model = TypeVar("Model", bound=BaseModel)
 
-LARGEST_BODY_BYTES = 1024 * 1024
+LARGEST_BODY_BYTES = 16 * 1024 * 1024
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+NDJSON = "application/x-ndjson"
+MOST_PARAMETERS = 1000
 
 
 def database(request: Request) -> Database:
@@ -33,40 +39,166 @@ def clock(request: Request) -> datetime:
     return request.app.state.clock()  # type: ignore[no-any-return]
 
 
-def query_of(request: Request, model: type[Model]) -> Model:
-    """The query parameters as `model`; a field that is a list takes every value of its name, any other the last.
+def stamp(request: Request) -> Stamp:
+    """When this request writes, and on whose behalf."""
+    return Stamp(clock(request), "api", request_id=request.state.request_id)
+
+
+def pairs_of(request: Request) -> list[tuple[str, str]]:
+    """The query's names and values, as they came.
 
     Raises:
-        RequestValidationError: a parameter is unknown or breaks a rule.
+        Invalid: there are too many.
     """
-    parameters = QueryParams(request.scope["query_string"])
-    lists = lists_of(model)
-    given = {name: parameters.getlist(name) if name in lists else value for name, value in parameters.items()}
     try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        raise refused("query", error) from None
+        query = request.scope["query_string"].decode("latin-1")
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=MOST_PARAMETERS) if query else []
+    except ValueError:
+        raise Invalid(f"the query has more than {MOST_PARAMETERS} parameters.") from None
 
 
-async def body_of(request: Request, model: type[Model]) -> Model:
+def options_of(request: Request, known: Mapping[str, tuple[str, ...] | None]) -> dict[str, str]:
+    """The query parameters of an address that is no list, each at most once.
+
+    Args:
+        known: name -> the values there are, None for any text.
+    Raises:
+        UnknownParameter: there is no such parameter.
+        Invalid: a value that does not exist.
+    """
+    given: dict[str, str] = {}
+    for name, value in pairs_of(request):
+        if name not in known:
+            takes = f"takes {', '.join(known)}" if known else "takes none"
+            raise UnknownParameter(f"there is no parameter `{name[:100]}` here; this address {takes}.")
+        choices = known[name]
+        if choices is not None and value not in choices:
+            fault = f"must be {' or '.join(choices)}"
+            raise Invalid(f"{name}: {fault}.", [{"pointer": name, "detail": fault}])
+        if len(value) > 1024 or "\x00" in value:  # noqa: PLR2004  (as long as any text here)
+            raise Invalid(f"{name}: takes 1024 characters at most, and no NUL.", [{"pointer": name, "detail": "is no usable text"}])
+        given[name] = value
+    return given
+
+
+def check_accepts(request: Request, kind: str) -> None:
+    """Return if the client takes answers of that media type.
+
+    Raises:
+        NotAcceptable: it takes others only.
+    """
+    accept = request.headers.get("accept")
+    if accept is None or "*/*" in accept or kind in accept or f"{kind.partition('/')[0]}/*" in accept or not accept.strip():
+        return
+    raise NotAcceptable(f"this address answers with {kind}, and the request takes {accept[:200]} only.")
+
+
+async def body_of(request: Request, model: type[Model], *, kinds: tuple[str, ...] = (JSON,), ignored: Iterable[str] = ()) -> Model:
     """The JSON body as `model`.
 
+    Args:
+        kinds: the media types it may come as.
+        ignored: members that a client may send back as it got them, and that have no effect.
     Raises:
-        HTTPException: 415, it says that it is something else than JSON; 400, it broke off.
+        UnsupportedMediaType: it says that it is something else.
+        MalformedBody: it is no JSON, or broke off.
         TooLarge: it has more than LARGEST_BODY_BYTES.
-        RequestValidationError: it is no JSON, or breaks a rule.
+        RequestValidationError: it breaks a rule.
     """
+    media_type(request, kinds)
+    value = parse_json(await read_body(request))
+    if isinstance(value, dict):
+        value = {name: member for name, member in value.items() if name not in ignored}
+    return validated(model, value)
+
+
+def media_type(request: Request, kinds: tuple[str, ...]) -> str:
+    """What the body says it is; raises UnsupportedMediaType if that is none of `kinds`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise HTTPException(415, f"the body must be sent as application/json, and came as {kind or 'nothing in particular'}.")
+    if kind not in kinds:
+        raise UnsupportedMediaType(
+            f"the body must be sent as {' or '.join(kinds)}, and came as {kind[:100] or 'nothing in particular'}."
+        )
+    return kind
+
+
+def validated(model: type[Model], value: Any) -> Model:
+    """A value as `model`; raises RequestValidationError."""
     try:
-        return model.model_validate_json(await _read(request))
+        found = model.model_validate(value)
     except ValidationError as error:
         raise refused("body", error) from None
+    return found
 
 
-async def _read(request: Request) -> bytes:
-    """The body, never more of it than is allowed."""
+def parse_json(raw: bytes) -> Any:
+    """JSON, read strictly: no member twice, no NaN, no NUL, no half of a character.
+
+    Raises:
+        MalformedBody: it is none.
+    """
+    try:
+        value = json.loads(raw.decode(), object_pairs_hook=_members, parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise MalformedBody("the body is not UTF-8.") from None
+    except RecursionError:
+        raise MalformedBody("the body is nested too deep.") from None
+    except ValueError as error:
+        raise MalformedBody(f"the body is no JSON: {str(error)[:200]}.") from None
+    if ESCAPED.search(raw) is not None:
+        _check_texts(value)
+    return value
+
+
+ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the member {twice[:100]!r} stands twice in one object")
+    return members
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _check_texts(value: Any) -> None:
+    """Refuse texts that end early for C programs, or that no file can hold."""
+    pending: list[tuple[str, Any]] = [("#", value)]
+    while pending:
+        place, item = pending.pop()
+        if isinstance(item, dict):
+            pending.extend((place, name) for name in item)
+            pending.extend((f"{place}/{name}", inner) for name, inner in item.items())
+        elif isinstance(item, list):
+            pending.extend((f"{place}/{index}", inner) for index, inner in enumerate(item))
+        elif isinstance(item, str):
+            fault = (
+                "holds a NUL character"
+                if "\x00" in item
+                else None
+                if _is_whole(item)
+                else "holds half a character (a lone surrogate)"
+            )
+            if fault is not None:
+                pointer = place.encode(errors="replace").decode()
+                raise Invalid(f"{pointer}: {fault}.", [{"pointer": pointer, "detail": fault}])
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, never more of it than is allowed; raises TooLarge, MalformedBody."""
     chunks, size = [], 0
     try:
         async for chunk in request.stream():
@@ -75,7 +207,7 @@ async def _read(request: Request) -> bytes:
             if size > LARGEST_BODY_BYTES:
                 raise TooLarge(f"the body may have {LARGEST_BODY_BYTES} bytes at most.")
     except ClientDisconnect:
-        raise HTTPException(400, "the body broke off.") from None
+        raise MalformedBody("the body broke off.") from None
     return b"".join(chunks)
 
 
@@ -85,6 +217,6 @@ def refused(where: str, error: ValidationError) -> RequestValidationError:
     return RequestValidationError([fault | {"loc": (where, *fault["loc"])} for fault in faults])
 
 
-def json_response(body: bytes, status: int = 200) -> Response:
+def json_response(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON text as it is."""
-    return Response(body, status, media_type="application/json")
+    return Response(body, status, headers, media_type=JSON)

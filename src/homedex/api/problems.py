@@ -2,8 +2,7 @@
 
 import difflib
 import json
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -12,12 +11,34 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
+from starlette.types import Scope
 
-from homedex.errors import HomedexError, Invalid, Moved, UnknownParameter
-
-log = logging.getLogger(__name__)
+from homedex.errors import (
+    BadRequest,
+    HomedexError,
+    Invalid,
+    MalformedBody,
+    MethodNotAllowed,
+    Moved,
+    NoSuchPage,
+    NotAcceptable,
+    TooLarge,
+    UnknownParameter,
+    UnsupportedMediaType,
+)
 
 MEDIA_TYPE = "application/problem+json"
+
+# What the framework says by a number alone. Its 400 is always about a body: a form or JSON that it could not read.
+OF_STATUS: Mapping[int, type[HomedexError]] = {
+    400: MalformedBody,
+    404: NoSuchPage,
+    405: MethodNotAllowed,
+    406: NotAcceptable,
+    413: TooLarge,
+    415: UnsupportedMediaType,
+    422: Invalid,
+}
 
 
 def install(app: FastAPI) -> None:
@@ -28,27 +49,37 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, on_bug)
 
 
-def document(  # noqa: PLR0913  (the members of RFC 9457)
-    request: Request, status: int, slug: str, title: str, detail: str, headers: Mapping[str, str] | None = None, **extensions: Any
-) -> Response:
-    """A problem document; `type` names its kind, `instance` this request."""
-    body = {"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail, "instance": request.url.path}
-    content = json.dumps(body | extensions, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    return Response(content, status, headers, MEDIA_TYPE)
+def document(request: Request, error: HomedexError, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer to a request that ended in this error: `type` names its kind and leads to its page, `request_id` this request."""
+    request.scope["state"]["problem"] = error  # for the line in the log
+    body = {
+        "type": f"/problems/{error.slug}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": path_of(request.scope),
+        "request_id": request.state.request_id,
+    }
+    if error.retry_after_s is not None:
+        headers = {**(headers or {}), "Retry-After": str(error.retry_after_s)}
+    content = json.dumps({**body, **error.extensions}, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return Response(content, error.status, headers, MEDIA_TYPE)
+
+
+def path_of(scope: Scope) -> str:
+    """The path of a request, letter by letter as in an address; `request.url` would ask the Host header for it."""
+    return quote(scope["path"], safe="/:@!$&'()*+,;=~")
 
 
 async def on_homedex_error(request: Request, error: Exception) -> Response:
     """An error of our own tree."""
     assert isinstance(error, HomedexError)  # noqa: S101  (Starlette's signature is wider than what it calls this for)
     headers = {}
-    if error.retry_after_s is not None:
-        headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, Moved):
         path = request.scope["route"].path.replace("{device_id}", quote(error.device_id, safe=":"))
-        headers["Location"] = path + (f"?{request.url.query}" if request.url.query else "")
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error.__cause__)
-    return document(request, error.status, error.slug, error.title, error.detail, headers, **error.extensions)
+        query = request.scope["query_string"].decode("latin-1")
+        headers["Location"] = path + (f"?{query}" if query else "")
+    return document(request, error, headers)
 
 
 async def on_invalid_request(request: Request, error: Exception) -> Response:
@@ -57,12 +88,17 @@ async def on_invalid_request(request: Request, error: Exception) -> Response:
     faults = error.errors()
     unknown = [fault["loc"][-1] for fault in faults if fault["type"] == "extra_forbidden" and fault["loc"][0] == "query"]
     if unknown:
-        return await on_homedex_error(request, UnknownParameter(_suggest(request, str(unknown[0]))))
+        return document(request, UnknownParameter(_suggest(request, str(unknown[0]))))
+    if faults[0]["type"] == "json_invalid":
+        return document(request, MalformedBody(f"{faults[0]['msg']}."))
+    return document(request, invalid(faults))
+
+
+def invalid(faults: Sequence[Any]) -> Invalid:
+    """What a model says is wrong, with a pointer to each place."""
     errors = [{"pointer": _pointer(fault["loc"]), "detail": fault["msg"]} for fault in faults]
-    detail = f"{errors[0]['pointer']}: {errors[0]['detail']}." + (
-        f" {len(errors) - 1} more in `errors`." if len(errors) > 1 else ""
-    )
-    return await on_homedex_error(request, Invalid(detail, errors))
+    more = f" {len(errors) - 1} more in `errors`." if len(errors) > 1 else ""
+    return Invalid(f"{errors[0]['pointer']}: {errors[0]['detail']}.{more}", errors)
 
 
 def _pointer(place: tuple[str | int, ...]) -> str:
@@ -81,27 +117,28 @@ def _suggest(request: Request, unknown: str) -> str:
 
 
 async def on_framework_error(request: Request, error: Exception) -> Response:
-    """What FastAPI and Starlette raise themselves: 404 for a path, 405 for a method, 400 for a body."""
+    """What FastAPI and Starlette raise themselves, as the kind of ours that means the same."""
     assert isinstance(error, HTTPException)  # noqa: S101
-    status = HTTPStatus(error.status_code)
-    slug = status.phrase.lower().replace(" ", "-")
-    detail = str(error.detail)
-    if status == HTTPStatus.NOT_FOUND:
-        slug, detail = "no-such-page", f"nothing is at {request.url.path}. /docs lists what there is."
-    elif status == HTTPStatus.METHOD_NOT_ALLOWED:
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return await on_bug(request, error)
+    kind = OF_STATUS.get(error.status_code, BadRequest)
+    path, detail, headers = path_of(request.scope), str(error.detail), error.headers
+    if kind is NoSuchPage:
+        detail = f"nothing is at {path}. /docs lists what there is."
+    elif kind is MethodNotAllowed:
         allowed = ", ".join(sorted(_methods(request)))
-        detail = f"{request.url.path} does not take {request.method}, but {allowed}."
-        return document(request, status, slug, status.phrase, detail, {"Allow": allowed})
-    return document(request, status, slug, status.phrase, detail, error.headers)
+        detail, headers = f"{path} does not take {request.method}, but {allowed}.", {"Allow": allowed}
+    return document(request, kind(detail), headers)
 
 
 def _methods(request: Request) -> set[str]:
     """Every method that this path takes; the framework names those of the first route alone."""
     routes = (route for route in request.app.routes if isinstance(route, Route))
-    return {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
+    return {method for route in routes if route.path_regex.match(request.scope["path"]) for method in route.methods or ()}
 
 
-async def on_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001  (Starlette logs it, with its trace, once)
-    """Anything else is our fault: nothing of it goes to the client."""
-    detail = "something went wrong here, and was logged."
-    return document(request, 500, HomedexError.slug, HomedexError.title, detail)
+async def on_bug(request: Request, error: Exception) -> Response:
+    """Anything else is our fault: nothing of it goes to the client, all of it to the log."""
+    fault = HomedexError("something went wrong here, and was logged.")
+    fault.__cause__ = error
+    return document(request, fault)

@@ -20,9 +20,9 @@ app.command("demo")(serve.demo)
 app.command("health")(serve.health)
 app.add_typer(ingest.import_app, name="import")
 app.add_typer(ingest.sync_app, name="sync")
-app.command("devices")(query.devices)
-app.command("entities")(query.entities)
-app.command("areas")(query.areas)
+for listed in (query.devices, query.entities, query.areas, query.sources, query.changes):
+    app.command(listed.__name__, context_settings=query.ANY_FILTER)(listed)
+app.command("openapi")(serve.openapi)
 app.command("doctor")(query.doctor)
 
 

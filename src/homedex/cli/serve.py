@@ -63,6 +63,15 @@ def demo() -> None:
         run(settings, path, listening)
 
 
+def openapi() -> None:
+    """Print the OpenAPI document of the service."""
+    import json
+
+    from homedex.api.app import openapi_document
+
+    typer.echo(json.dumps(openapi_document(), indent=1, ensure_ascii=False))
+
+
 def health() -> None:
     """Ask the running service whether it is ready; exit 0 if so, 10 if not."""
     import http.client
@@ -137,22 +146,22 @@ def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
     import gc
     import logging
     import signal
+    from functools import partial
 
     import uvicorn
 
+    from homedex.api import logs
     from homedex.api.app import create_app
     from homedex.api.health import has_devices, ways_to_fill
     from homedex.cli.wire import lane_settings
     from homedex.registry import schema
 
-    logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    for chatty in ("uvicorn", "alembic"):
-        logging.getLogger(chatty).setLevel("WARNING")
+    logs.configure(settings.log_level, settings.log_format)
+    say = logging.getLogger(__name__).info if settings.log_format == "json" else partial(typer.echo, err=True)
     database = schema.open_registry(path, **lane_settings(settings))
     config = uvicorn.Config(
-        create_app(database),
+        create_app(database, allowed_hosts=settings.hosts(), access_log=settings.access_log),
+        ws="none",  # no route speaks WebSocket: one that asks for it is answered like any other
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
@@ -161,12 +170,12 @@ def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
     )
 
     async def announce_and_serve() -> None:
-        typer.echo(f"Homedex serves {path} at {address(settings, listening)} (questions it takes: /docs)", err=True)
+        say(f"Homedex serves {path} at {address(settings, listening)} (questions it takes: /docs)")
         if not await database.read(has_devices):
             program = sys.argv[0] if sys.argv[0].endswith("bin/homedex") else "homedex"
             ways = ways_to_fill(address(settings, listening), program)
             lines = "\n".join(f"  {whence}:\n    {command}" for whence, command in ways)
-            typer.echo(f"The registry is empty. Fill it\n{lines}", err=True)
+            say(f"The registry is empty. Fill it\n{lines}")
         await uvicorn.Server(config).serve(sockets=[listening])
         await database.close()
 

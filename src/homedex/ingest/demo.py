@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from homedex.ingest.observation import Observation, Row
 from homedex.ingest.run import sync
-from homedex.registry.devices import record_sighting
+from homedex.registry.devices import record_sightings
 from homedex.storage.database import Database
 
 SOURCE = "demo"
@@ -110,12 +110,13 @@ def _entity(device: Row, number: int) -> Row:
 async def fill(database: Database) -> None:
     """Write the home, with a last sighting for most devices."""
     home = made_up_home()
-    await sync(database, home, allow_removals=False, dry_run=False, now=BUILT)
+    await sync(database, home, allow_removals=False, dry_run=False, now=BUILT, actor="demo")
     await database.write(_sight, home)
 
 
 def _sight(connection: Connection, home: Observation) -> None:
     dice = random.Random(7)  # noqa: S311
-    for device in home.devices:
-        if dice.random() < 0.9:  # noqa: PLR2004
-            record_sighting(connection, device["device_id"], BUILT + timedelta(seconds=dice.randrange(20_000_000)), seen_by=SOURCE)
+    seen = [device["device_id"] for device in home.devices if dice.random() < 0.9]  # noqa: PLR2004
+    record_sightings(
+        connection, [(device_id, BUILT + timedelta(seconds=dice.randrange(20_000_000))) for device_id in seen], seen_by=SOURCE
+    )

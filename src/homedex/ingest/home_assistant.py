@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from homedex.ingest.observation import Observation, Rejection, Row
-from homedex.registry.listed import share
+from homedex.registry.records import share
 from homedex.registry.tables import LONGEST_ID
 
 KIND = "home_assistant"

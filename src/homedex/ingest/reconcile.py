@@ -6,6 +6,7 @@ from typing import Any
 
 from homedex.errors import Conflict, PlanHeld
 from homedex.ingest.observation import Observation, Rejection, Row
+from homedex.registry.records import Update
 
 GUARDED_SHARE = 0.10
 """A sync that removes more than this share of what is present is more likely a broken source than a changed home."""
@@ -34,15 +35,6 @@ class Have:
     moved: Mapping[str, str] = field(default_factory=dict)
     foreign_devices: Mapping[str, str] = field(default_factory=dict)
     foreign_entities: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """The columns of one row that change: `before` and `after` have the same keys, and differ in each."""
-
-    key: str
-    before: Row
-    after: Row
 
 
 @dataclass(frozen=True, slots=True)

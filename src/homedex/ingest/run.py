@@ -4,14 +4,15 @@ import re
 import uuid
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from homedex.errors import Invalid
 from homedex.ingest.observation import Observation, Row
 from homedex.ingest.reconcile import Have, KindPlan, Plan, check_guard, reconcile
-from homedex.registry import listed
-from homedex.registry.sources import MANUAL
+from homedex.registry import changes, records
+from homedex.registry.changes import Change, Stamp
+from homedex.registry.sources import MANUAL, create_source, update_source
 from homedex.registry.tables import DeviceId, Source, SyncRun, table_of
 from homedex.storage.database import Database
 
@@ -32,7 +33,9 @@ def check_source_id(source_id: str) -> None:
         )
 
 
-async def sync(database: Database, observed: Observation, *, allow_removals: bool, dry_run: bool, now: datetime) -> Plan:
+async def sync(  # noqa: PLR0913  (what a person can choose)
+    database: Database, observed: Observation, *, allow_removals: bool, dry_run: bool, now: datetime, actor: str = "sync"
+) -> Plan:
     """Make the registry say what was observed, in one transaction; a plan that is empty writes nothing at all.
 
     The plan is made on a snapshot first, so that a dry run, a held plan and an empty one never take the write lock. It is
@@ -50,7 +53,7 @@ async def sync(database: Database, observed: Observation, *, allow_removals: boo
         check_guard(plan, allow_removals=allow_removals)
     if dry_run or plan.is_empty:
         return plan
-    return await database.write(apply_sync, observed, allow_removals=allow_removals, now=now)
+    return await database.write(apply_sync, observed, allow_removals=allow_removals, now=now, actor=actor)
 
 
 def plan_sync(connection: Connection, observed: Observation) -> Plan:
@@ -62,27 +65,27 @@ def load_source(connection: Connection, observed: Observation) -> Have:
     """What the registry holds of the observed source, and who else owns what was observed."""
     source_id = observed.source_id
     source = connection.execute(select(table_of(Source)).where(Source.source_id == source_id)).mappings().one_or_none()
-    devices = listed.load_rows(connection, "devices", source_id)
-    entities = listed.load_rows(connection, "entities", source_id)
+    devices = records.load_rows(connection, "devices", source_id)
+    entities = records.load_rows(connection, "entities", source_id)
     new_devices = (row["device_id"] for row in observed.devices if row["device_id"] not in devices)
     new_entities = (row["id"] for row in observed.entities if row["id"] not in entities)
     moved: dict[str, str] = {}
-    for chunk in listed.chunks(observed.moved):
+    for chunk in records.chunks(observed.moved):
         known = select(DeviceId.old_id, DeviceId.device_id).where(DeviceId.old_id.in_(chunk))
         moved.update(dict(connection.execute(known).all()))
     return Have(
         source=None if source is None else dict(source),
-        areas=listed.load_rows(connection, "areas", source_id),
+        areas=records.load_rows(connection, "areas", source_id),
         devices=devices,
         entities=entities,
         moved=moved,
-        foreign_devices=listed.owners(connection, "devices", new_devices, but=source_id),
-        foreign_entities=listed.owners(connection, "entities", new_entities, but=source_id),
+        foreign_devices=records.owners(connection, "devices", new_devices, but=source_id),
+        foreign_entities=records.owners(connection, "entities", new_entities, but=source_id),
     )
 
 
-def apply_sync(connection: Connection, observed: Observation, *, allow_removals: bool, now: datetime) -> Plan:
-    """Plan, guard, and write the plan and its run.
+def apply_sync(connection: Connection, observed: Observation, *, allow_removals: bool, now: datetime, actor: str = "sync") -> Plan:
+    """Plan, guard, and write the plan, its changes and its run.
 
     Raises:
         PlanHeld: see `check_guard`.
@@ -91,36 +94,50 @@ def apply_sync(connection: Connection, observed: Observation, *, allow_removals:
     check_guard(plan, allow_removals=allow_removals)
     if plan.is_empty:
         return plan
-    _write_source(connection, plan, now)
+    stamp = Stamp(now, actor, run_id=uuid.uuid4().hex)
+    _write_source(connection, plan, stamp)
     for noun, kind in (("areas", plan.areas), ("devices", plan.devices), ("entities", plan.entities)):
-        _write_kind(connection, noun, plan.source_id, kind, now)
-    for old_id, device_id in plan.moved.items():
-        row = upsert(DeviceId).values(old_id=old_id, device_id=device_id, reason=MOVED_REASON, moved_at=now)
-        connection.execute(
-            row.on_conflict_do_update(index_elements=[DeviceId.old_id], set_={"device_id": device_id, "moved_at": now})
-        )
-    run: Row = {"run_id": uuid.uuid4().hex, "source_id": plan.source_id, "started_at": now, "finished_at": now}
+        _write_kind(connection, noun, plan.source_id, kind, stamp)
+    _write_moves(connection, plan, stamp)
+    run: Row = {"run_id": stamp.run_id, "source_id": plan.source_id, "started_at": now, "finished_at": now}
     guard = "removals allowed by hand" if allow_removals else None
     connection.execute(insert(table_of(SyncRun)), run | {"counts": plan.counts(), "outcome": "ok", "guard": guard})
     return plan
 
 
-def _write_source(connection: Connection, plan: Plan, now: datetime) -> None:
-    state: Row = {"state": "ok", "last_sync_at": now, "last_error": None}
+def _write_source(connection: Connection, plan: Plan, stamp: Stamp) -> None:
+    state: Row = {"state": "ok", "last_sync_at": stamp.at, "last_error": None}
     if plan.create_source is not None:
-        connection.execute(insert(table_of(Source)), plan.create_source | state | {"created_at": now})
+        create_source(connection, plan.create_source | state, stamp)
         return
     changed = plan.update_source.after if plan.update_source is not None else {}
-    connection.execute(update(table_of(Source)).where(Source.source_id == plan.source_id), changed | state)
+    update_source(connection, plan.source_id, changed | state, stamp)
 
 
-def _write_kind(connection: Connection, noun: str, source_id: str, plan: KindPlan, now: datetime) -> None:
+def _write_kind(connection: Connection, noun: str, source_id: str, plan: KindPlan, stamp: Stamp) -> None:
     """Removals first and new rows last, so that an entity_id is free when its next holder comes."""
-    listed.remove_rows(connection, noun, source_id, plan.remove, now=now)
+    records.remove_rows(connection, noun, source_id, plan.remove, stamp)
     if noun == "entities":
         renamed = [change.key for change in (*plan.update, *plan.restore) if "entity_id" in change.after]
-        listed.free_entity_ids(connection, source_id, renamed)
-    listed.update_rows(connection, noun, source_id, [(change.key, change.after) for change in plan.update], now=now)
-    again: Row = {"removed_at": None, "last_listed_at": None}
-    listed.update_rows(connection, noun, source_id, [(change.key, change.after | again) for change in plan.restore], now=now)
-    listed.create_rows(connection, noun, source_id, plan.create, now=now)
+        records.free_entity_ids(connection, source_id, renamed)
+    records.write_values(connection, noun, source_id, plan.update, stamp)
+    records.write_values(connection, noun, source_id, plan.restore, stamp, action="restore")
+    records.create_rows(connection, noun, source_id, plan.create, stamp)
+
+
+def _write_moves(connection: Connection, plan: Plan, stamp: Stamp) -> None:
+    """Lead old device ids to the devices that continue them."""
+    table = table_of(DeviceId)
+    known = dict(connection.execute(select(table.c.old_id, table.c.device_id).where(table.c.old_id.in_(plan.moved))).all())
+    for old_id, device_id in plan.moved.items():
+        row = upsert(table).values(old_id=old_id, device_id=device_id, reason=MOVED_REASON, moved_at=stamp.at)
+        again = {"device_id": device_id, "moved_at": stamp.at}
+        connection.execute(row.on_conflict_do_update(index_elements=[table.c.old_id], set_=again))
+    changes.append(
+        connection,
+        (
+            Change("device", plan.source_id, old_id, "move", {"device_id": known.get(old_id, old_id)}, {"device_id": device_id})
+            for old_id, device_id in plan.moved.items()
+        ),
+        stamp,
+    )

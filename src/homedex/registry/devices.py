@@ -1,17 +1,17 @@
-"""Devices: list them, get one, and keep those that people add by hand."""
+"""Devices: what can be asked of them, get one, and when one was last seen."""
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, bindparam, exists, func, or_, select, update
 
-from homedex.errors import Conflict, Gone, Invalid, Moved, NotFound
-from homedex.registry.pages import Listing, Match
-from homedex.registry.sources import MANUAL, ensure_manual_source
-from homedex.registry.tables import Device, DeviceId, Entity, Sighting, table_of
-from homedex.storage.json_sql import json_row
+from homedex.errors import Gone, Moved, NotFound
+from homedex.registry import search
+from homedex.registry.pages import Listing
+from homedex.registry.queries import Field, Parameter, Questions, filters_of, read_time, whether
+from homedex.registry.tables import Area, Device, DeviceId, Entity, Sighting, table_of
+from homedex.storage.json_sql import json_array, json_row
 from homedex.storage.types import to_text
 
 FACTS = (
@@ -33,84 +33,172 @@ FACTS = (
     "labels",
     "identifiers",
     "connections",
+    "note",
     "extra",
 )
 """What can be said of a device; the rest of its columns is bookkeeping."""
 
-CLOCK_SKEW = timedelta(days=1)
-"""How far ahead of ours a device's clock may be."""
+_table, _entities, _areas, _sightings = (table_of(model) for model in (Device, Entity, Area, Sighting))
+_d, _e, _a, _s = _table.c, _entities.c, _areas.c, _sightings.c
 
-_display_name = func.coalesce(Device.name_by_user, Device.name).label("display_name")
-_last_seen = select(Sighting.last_seen).where(Sighting.device_id == Device.device_id).scalar_subquery().label("last_seen")
-_seen_by = select(Sighting.seen_by).where(Sighting.device_id == Device.device_id).scalar_subquery().label("seen_by")
-_entity_count = (
-    select(func.count())
-    .select_from(Entity)
-    .where(Entity.device_id == Device.device_id, Entity.removed_at.is_(None))
+_mine = (_e.device_id == _d.device_id, _e.removed_at.is_(None))
+_entity_count = select(func.count()).select_from(_entities).where(*_mine).correlate(_table).scalar_subquery()
+_entities_nested = json_array(
+    select(*(_e[name] for name in ("id", "entity_id", "name", "name_by_user", "domain", "platform", "device_class", "disabled")))
+    .where(*_mine)
+    .order_by(_e.entity_id, _e.id)
+    .correlate(_table)
+).scalar_subquery()
+_area_nested = (
+    select(json_row(_a.area_id, _a.name, _a.floor_id))
+    .where(_a.area_id == _d.area_id, _a.source_id == _d.source_id, _a.removed_at.is_(None))
+    .correlate(_table)
     .scalar_subquery()
-    .label("entity_count")
-)
-_columns = (
-    Device.device_id,
-    Device.source_id,
-    _display_name,
-    *(getattr(Device, fact) for fact in FACTS),
-    Device.disabled,
-    _last_seen,
-    _seen_by,
-    _entity_count,
-    Device.first_listed_at,
-    Device.last_listed_at,
-    Device.removed_at,
-    Device.created_at,
-    Device.modified_at,
-    Device.version,
 )
 
 
-def _with_entity(column: Any, match: Match) -> Any:
-    has = select(Entity.device_id).where(match(column), Entity.removed_at.is_(None), Entity.device_id.is_not(None))
-    return Device.device_id.in_(has)
+def _with_entity(column: Any) -> dict[str, Any]:
+    """Devices with an entity that has one of these values: found from the entities when few match, looked up when many do."""
+
+    def among(binds: Any) -> Any:
+        return _d.device_id.in_(select(_e.device_id).where(column.in_(binds), _e.removed_at.is_(None), _e.device_id.is_not(None)))
+
+    def one_by_one(binds: Any) -> Any:
+        return exists(select(_e.number).where(*_mine, column.in_(binds)).correlate(_table))
+
+    return {"build": among, "build_by_order": one_by_one, "type": column.type}
+
+
+def labelled(labels: Any, binds: Any) -> Any:
+    """Whether a JSON array of texts holds one of these."""
+    one = func.json_each(labels).table_valued("value")
+    return exists(select(one.c.value).select_from(one).where(one.c.value.in_(binds)))
+
+
+_fields = {
+    "device_id": Field(_d.device_id, sortable=True),
+    "source_id": Field(_d.source_id, facet=True),
+    "display_name": Field(func.coalesce(_d.name_by_user, _d.name)),
+    "name": Field(_d.name, sortable=True),
+    "name_by_user": Field(_d.name_by_user),
+    "manufacturer": Field(_d.manufacturer, sortable=True, facet=True),
+    "model": Field(_d.model, sortable=True, facet=True),
+    "model_id": Field(_d.model_id, facet=True),
+    "area_id": Field(_d.area_id, sortable=True, facet=True),
+    "integration": Field(_d.integration, sortable=True, facet=True),
+    "sw_version": Field(_d.sw_version, facet=True),
+    "hw_version": Field(_d.hw_version, facet=True),
+    "serial_number": Field(_d.serial_number),
+    "entry_type": Field(_d.entry_type, facet=True),
+    "configuration_url": Field(_d.configuration_url),
+    "via_device_id": Field(_d.via_device_id, facet=True),
+    "parent_device_id": Field(_d.parent_device_id),
+    "disabled_by": Field(_d.disabled_by, facet=True),
+    "labels": Field(_d.labels, "json"),
+    "identifiers": Field(_d.identifiers, "json"),
+    "connections": Field(_d.connections, "json"),
+    "note": Field(_d.note),
+    "extra": Field(_d.extra, "json"),
+    "source_values": Field(_d.source_values, "json"),
+    "disabled": Field(_d.disabled, "flag", facet=True),
+    "last_seen": Field(_s.last_seen, "time", sortable=True, sighted=True),
+    "seen_by": Field(_s.seen_by, facet=True, sighted=True),
+    "entity_count": Field(_entity_count, "number"),
+    "first_listed_at": Field(_d.first_listed_at, "time"),
+    "last_listed_at": Field(_d.last_listed_at, "time"),
+    "removed_at": Field(_d.removed_at, "time"),
+    "created_at": Field(_d.created_at, "time", sortable=True),
+    "modified_at": Field(_d.modified_at, "time", sortable=True),
+    "version": Field(_d.version, "number"),
+}
+
+
+def _read_seen(said: str, _: datetime) -> bool:
+    if said not in {"never", "ever"}:
+        raise ValueError("must be never or ever; for times there are seen_before and seen_after")
+    return said == "ever"
 
 
 DEVICES = Listing(
-    noun="devices",
-    rows=select(*_columns).where(Device.removed_at.is_(None)),
-    key=(Device.device_id,),
-    filters={
-        "device_id": lambda match: match(Device.device_id),
-        "manufacturer": lambda match: match(Device.manufacturer),
-        "model": lambda match: match(Device.model),
-        "area_id": lambda match: match(Device.area_id),
-        "integration": lambda match: match(Device.integration),
-        "source_id": lambda match: match(Device.source_id),
-        "disabled": lambda match: match(Device.disabled),
-        "domain": lambda match: _with_entity(Entity.domain, match),
-        "platform": lambda match: _with_entity(Entity.platform, match),
-    },
+    questions=Questions(
+        noun="devices",
+        fields=_fields,
+        filters=filters_of(
+            _fields,
+            (
+                Parameter("label", "text", lambda binds: labelled(_d.labels, binds), "devices with that label", of="labels"),
+                Parameter("domain", "text", about="devices with an entity of that domain", **_with_entity(_e.domain)),
+                Parameter("platform", "text", about="devices with an entity of that platform", **_with_entity(_e.platform)),
+                Parameter(
+                    "has_area", "flag", whether(_d.area_id.is_not(None)), "whether it stands somewhere", "area_id", fixed=True
+                ),
+                Parameter(
+                    *("seen", "text", whether(_s.last_seen.is_not(None)), "never or ever", "last_seen"),
+                    sighted=True,
+                    read=_read_seen,
+                    choices=("never", "ever"),
+                    fixed=True,
+                ),
+                Parameter(
+                    *("seen_before", "time", lambda binds: or_(*(_s.last_seen < bind for bind in binds))),
+                    *("last seen before that time", "last_seen"),
+                    sighted=True,
+                    read=read_time,
+                    type=_s.last_seen.type,
+                ),
+                Parameter(
+                    *("seen_after", "time", lambda binds: or_(*(_s.last_seen >= bind for bind in binds))),
+                    *("last seen at that time or later", "last_seen"),
+                    sighted=True,
+                    read=read_time,
+                    type=_s.last_seen.type,
+                ),
+            ),
+        ),
+        expansions=("entities", "area"),
+        searchable=True,
+    ),
+    table=Device,
+    key=(_d.number,),
+    joined=_table.join(_sightings, _s.number == _d.number),
+    expansions={"entities": _entities_nested, "area": _area_nested},
+    indexed=frozenset(
+        {
+            "name",
+            "manufacturer",
+            "model",
+            "area_id",
+            "integration",
+            "source_id",
+            "disabled",
+            "created_at",
+            "modified_at",
+            "device_id",
+        }
+    ),
+    removed_at=_d.removed_at,
+    search=search.DEVICES,
 )
 
-_one = select(json_row(*_columns), Device.removed_at).where(Device.device_id == bindparam("device_id"))
-_moved_to = select(DeviceId.device_id).where(DeviceId.old_id == bindparam("old_id"))
-_insert = insert(table_of(Device))
-_update = update(table_of(Device)).where(table_of(Device).c.device_id == bindparam("key"))
-_update_returning = _update.returning(json_row(*_columns))
-_present = select(Device.device_id, Device.removed_at).where(Device.device_id == bindparam("device_id"))
-_stored = select(table_of(Device)).where(Device.device_id == bindparam("device_id"))
+_moved_to = select(DeviceId.device_id).where(table_of(DeviceId).c.old_id == bindparam("old_id"))
+_present = select(_d.device_id, _d.removed_at).where(_d.device_id == bindparam("device_id"))
 
 
-def get_device(connection: Connection, device_id: str) -> bytes:
-    """One device as JSON.
+def get_device(
+    connection: Connection, device_id: str, *, fields: tuple[str, ...] = (), expand: tuple[str, ...] = ()
+) -> tuple[bytes, int]:
+    """One device.
 
+    Returns: (the device as JSON, its version).
     Raises:
         NotFound: no device has or had that id.
         Gone: it was removed.
         Moved: it has another id now.
     """
-    found = connection.execute(_one, {"device_id": device_id}).one_or_none()
+    found = connection.execute(DEVICES.one(fields, expand), {"device_id": device_id}).one_or_none()
     if found is None or found.removed_at is not None:
         raise absent(connection, device_id, None if found is None else found.removed_at)
-    return found[0].encode()
+    return found[0].encode(), found.version
 
 
 def check_device(connection: Connection, device_id: str) -> None:
@@ -130,86 +218,18 @@ def absent(connection: Connection, device_id: str, removed_at: datetime | None) 
     return Gone(f"the device {device_id!r} was removed.", removed_at=to_text(removed_at))
 
 
-def put_device(connection: Connection, device_id: str, facts: Mapping[str, Any], *, now: datetime) -> tuple[bytes, bool]:
-    """Create or replace a device that people keep by hand; replacing it by what it is already writes nothing.
-
-    Args:
-        device_id: any id that no source owns.
-        facts: all of FACTS, and `last_seen` where the caller knows it (a sighting is never taken back by leaving it out).
-        now: the time of the change.
-    Returns: (the device as JSON, whether it is new).
-    Raises:
-        Conflict: the device belongs to a source, which would overwrite it.
-        Moved: the id is an old one of another device.
-        Invalid: `last_seen` lies more than a day ahead.
-    """
-    if facts.get("last_seen") is not None and facts["last_seen"] > now + CLOCK_SKEW:
-        detail = "lies in the future; it could never be corrected, because a sighting is not taken back"
-        raise Invalid(f"#/last_seen: {detail}.", [{"pointer": "#/last_seen", "detail": detail}])
-    values = {fact: facts[fact] for fact in FACTS}
-    stored = connection.execute(_stored, {"device_id": device_id}).one_or_none()
-    if stored is None:
-        _create(connection, device_id, values, now)
-    else:
-        _refuse_foreign(stored)
-    if facts.get("last_seen") is not None:
-        record_sighting(connection, device_id, facts["last_seen"], seen_by="api")
-    device = None if stored is None else _replace(connection, stored, values, now)
-    return device or get_device(connection, device_id), stored is None or stored.removed_at is not None
-
-
-def _create(connection: Connection, device_id: str, values: Mapping[str, Any], now: datetime) -> None:
-    moved_to = connection.scalar(_moved_to, {"old_id": device_id})
-    if moved_to is not None:
-        raise Moved(device_id, moved_to)
-    ensure_manual_source(connection, now=now)
-    bookkeeping = {"first_listed_at": now, "created_at": now, "modified_at": now, "version": 1}
-    connection.execute(_insert, {"device_id": device_id, "source_id": MANUAL, **values, **bookkeeping})
-
-
-def _replace(connection: Connection, stored: Row[Any], values: Mapping[str, Any], now: datetime) -> bytes | None:
-    """The device as JSON after the change; None when there is none to write."""
-    changed = {fact: value for fact, value in values.items() if getattr(stored, fact) != value}
-    if stored.removed_at is not None:
-        changed |= {"removed_at": None, "last_listed_at": None}
-    if not changed:
-        return None
-    changed |= {"modified_at": now, "version": stored.version + 1}
-    return connection.execute(_update_returning, {"key": stored.device_id, **changed}).scalar_one().encode()
-
-
-def remove_device(connection: Connection, device_id: str, *, now: datetime) -> None:
-    """Turn a device that people keep by hand into a tombstone.
-
-    Raises:
-        Conflict: the device belongs to a source: remove it there.
-        NotFound, Gone, Moved: see `get_device`.
-    """
-    stored = connection.execute(_stored, {"device_id": device_id}).one_or_none()
-    if stored is None or stored.removed_at is not None:
-        raise absent(connection, device_id, None if stored is None else stored.removed_at)
-    _refuse_foreign(stored)
-    tombstone = {"removed_at": now, "last_listed_at": now, "modified_at": now, "version": stored.version + 1}
-    connection.execute(_update, {"key": device_id, **tombstone})
-
-
-def _refuse_foreign(stored: Row[Any]) -> None:
-    if stored.source_id != MANUAL:
-        raise Conflict(
-            f"the device {stored.device_id!r} belongs to the source {stored.source_id!r}, whose next sync would undo this. "
-            "Change it there, or choose an id that no source owns.",
-            source_id=stored.source_id,
-        )
-
-
-def record_sighting(connection: Connection, device_id: str, last_seen: datetime, *, seen_by: str) -> None:
-    """Keep the latest time at which the device itself reported; an older one changes nothing."""
-    row = upsert(Sighting).values(device_id=device_id, last_seen=last_seen, seen_by=seen_by)
-    newer = row.excluded.last_seen > Sighting.last_seen
-    connection.execute(
-        row.on_conflict_do_update(
-            index_elements=[Sighting.device_id],
-            set_={"last_seen": row.excluded.last_seen, "seen_by": row.excluded.seen_by},
-            where=newer,
-        )
+_seen = (
+    update(_sightings)
+    .where(
+        _s.number == select(_d.number).where(_d.device_id == bindparam("of")).scalar_subquery(),
+        or_(_s.last_seen.is_(None), _s.last_seen < bindparam("at", type_=_s.last_seen.type)),
     )
+    .values(last_seen=bindparam("at", type_=_s.last_seen.type), seen_by=bindparam("by"))
+)
+
+
+def record_sightings(connection: Connection, sightings: Iterable[tuple[str, datetime]], *, seen_by: str) -> None:
+    """Keep the latest time at which each device itself reported; an older one changes nothing."""
+    rows = [{"of": device_id, "at": last_seen, "by": seen_by} for device_id, last_seen in sightings]
+    if rows:
+        connection.execute(_seen, rows)

@@ -32,7 +32,9 @@ DEVICE: dict[str, Any] = {
     "labels": ["ceiling"],
     "identifiers": [["hue", "00:17:88:01:02:03:04:05-0b"]],
     "connections": [["mac", "00:17:88:01:02:03"]],
+    "note": None,
     "extra": {"config_entry_id": "01M81RG2BT4P754SH8H54TXMW6"},
+    "source_values": {},
     "disabled": False,
     "last_seen": None,
     "seen_by": None,
@@ -56,7 +58,9 @@ ENTITY: dict[str, Any] = {
     "entity_category": None,
     "device_class": None,
     "labels": [],
+    "note": None,
     "extra": {},
+    "source_values": {},
     "disabled": False,
     **LISTED,
 }
@@ -81,6 +85,48 @@ SOURCE: dict[str, Any] = {
     "extra": {"version": "2026.11.0"},
     "device_count": 80,
     "created_at": "2026-11-22T13:52:56.700259Z",
+    "modified_at": "2026-11-22T13:52:56.700259Z",
+    "version": 1,
+}
+CHANGE: dict[str, Any] = {
+    "seq": 4711,
+    "at": "2026-11-22T13:52:56.700259Z",
+    "kind": "device",
+    "source_id": "home-assistant",
+    "key": "7b773bb7175ba5c13f03ab79ac927458",
+    "action": "update",
+    "before": {"sw_version": "1.104.2"},
+    "after": {"sw_version": "1.108.7"},
+    "actor": "sync",
+    "run_id": "0f6a0cfc4bd9495c8c1b8f1f2f6a1d0e",
+    "request_id": None,
+}
+DEVICE_IN: dict[str, Any] = {
+    "name": "Boiler",
+    "manufacturer": "Vaillant",
+    "model": "ecoTEC plus",
+    "area_id": "basement",
+    "serial_number": "21-1402",
+}
+ENTITY_IN: dict[str, Any] = {"name": "Pressure", "device_id": "boiler", "device_class": "pressure"}
+BULK: dict[str, Any] = {
+    "dry_run": False,
+    "counts": {"created": 1, "failed": 1},
+    "results": [
+        {"index": 0, "id": "boiler", "status": "created", "error": None},
+        {
+            "index": 1,
+            "id": "7b773bb7175ba5c13f03ab79ac927458",
+            "status": "failed",
+            "error": {
+                "type": "/problems/conflict",
+                "title": "Conflict",
+                "status": 409,
+                "detail": "the device '7b773bb7175ba5c13f03ab79ac927458' belongs to the source 'home-assistant', and what it says "
+                "(model) is changed there. Here a PATCH may set name_by_user, area_id, labels, disabled_by, note.",
+            },
+        },
+    ],
 }
 PROBLEM: dict[str, Any] = {
     "type": "/problems/not-found",
@@ -88,4 +134,5 @@ PROBLEM: dict[str, Any] = {
     "status": 404,
     "detail": "no device has the id 'boiler'.",
     "instance": "/api/v1/devices/boiler",
+    "request_id": "2b1f0c9d8e7a6b54",
 }

@@ -1,24 +1,55 @@
-"""Lists: filtered, in the order of a key, page by page without losing a row, straight to JSON."""
+"""Lists: filtered, searched, in any order, page by page without losing a row, straight to JSON.
 
-import base64
-import binascii
-import hashlib
+A page begins at a cut: a place in the order, given by the sort values and the key of a row that may be gone by now. Going forward a
+page is the rows at or after its cut, going back the rows before it, so that two neighbours never overlap and never leave a gap.
+Null is smaller than everything, as SQLite's indexes have it. What follows a cut is read in segments, each one range of an index:
+first the rows that are equal in all sort values, then those equal in all but the last, and so on.
+
+Source: comparing rows as `(a, b) > (x, y)`, as off-the-shelf keyset libraries do, loses rows where a or x is null (2026-11).
+"""
+
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, tuple_
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Column, ColumnElement, Connection, FromClause, Select, bindparam, func, literal, null, select, text, tuple_
+from sqlalchemy.sql.visitors import replacement_traverse
 
-from homedex.errors import BadCursor
-from homedex.storage.json_sql import json_row, json_rows
+from homedex.registry.cursors import Cut, Segment, read_cursor, segments, write_cursor
+from homedex.registry.queries import Query, Questions
+from homedex.registry.search import Index, expressions
+from homedex.registry.tables import Base, table_of
+from homedex.storage.json_sql import json_row
+from homedex.storage.rows import by_row
 
-Column = InstrumentedAttribute[Any]
-Match = Callable[[Column], ColumnElement[bool]]
-Filter = Callable[[Match], ColumnElement[bool]]
-Values = Mapping[str, Sequence[Any]]
+Key = Column[Any]
+
+FEW = 2_000
+"""So many matches are read and sorted; more are looked for in the order of the sort's index."""
+
+REMEMBERED = 512
+"""How many totals and facets each connection keeps."""
+
+MOST_FACET_VALUES = 1000
+
+ONE_BY = {"devices": ("device_id",), "entities": ("number",), "areas": ("area_id", "source_id"), "sources": ("source_id",)}
+
+_newest = text("SELECT max(seq) FROM changes")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """All of a question that decides its SQL; the rest is bound."""
+
+    conditions: tuple[tuple[str, Any], ...]  # (parameter, how many values, or the values themselves where they are fixed)
+    sort: tuple[tuple[str, bool], ...]
+    removed: str
+    searched: bool
+    fields: tuple[str, ...]
+    expand: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,82 +57,298 @@ class Listing:
     """One list that can be asked for.
 
     Args:
-        noun: its name in the answer, such as "devices".
-        rows: SELECT of the columns that make one object, tombstones left out.
-        key: the columns that order it; together unique, and the tail of every index behind a filter.
-        filters: parameter -> its condition, built from `match(column)`, which is true where the column has one of the values.
+        questions: what it can be asked.
+        table: the table of its objects.
+        key: the columns that are unique and end every order.
+        joined: what an object is read from where `table` alone is not enough: a join that leaves the number of rows as it is.
+        expansions: name -> SQL of what can be nested in an object.
+        indexed: the fields that have an index of their own.
+        removed_at: the column that makes a row a tombstone.
+        search: its search index.
     """
 
-    noun: str
-    rows: Select[Any]
-    key: tuple[Column, ...]
-    filters: Mapping[str, Filter]
+    questions: Questions
+    table: type[Base]
+    key: tuple[Key, ...]
+    joined: FromClause | None = None
+    expansions: Mapping[str, ColumnElement[Any]] = field(default_factory=dict)
+    indexed: frozenset[str] = frozenset()
+    removed_at: Key | None = None
+    search: Index | None = None
 
-    def page(self, connection: Connection, values: Values, *, limit: int, cursor: str | None = None) -> bytes:
-        """One page as JSON: `{"<noun>": […], "next": cursor or null, "total": rows in all pages}`.
+    @property
+    def noun(self) -> str:
+        """Its name in the answer, such as "devices"."""
+        return self.questions.noun
 
-        Args:
-            values: filter -> accepted values; several mean "any of".
-            limit: most objects in the page.
-            cursor: the `next` of the page before, asked for with the same filters.
+    def page(self, connection: Connection, query: Query) -> tuple[bytes, dict[str, str | None]]:
+        """One page as JSON: `{"<noun>": […], "next": cursor or null, "prev": cursor or null, "total": …, "facets": …}`.
+
+        Returns: (the JSON, its two cursors).
         Raises:
-            BadCursor: the cursor is not one of ours, or was given out for other filters.
+            BadCursor: the cursor is not one of ours, or was given out for another question.
         """
-        chosen = {name: accepted for name, accepted in values.items() if accepted}
-        shape = tuple((name, len(accepted) > 1) for name, accepted in chosen.items())
-        bound: dict[str, Any] = {name: accepted if len(accepted) > 1 else accepted[0] for name, accepted in chosen.items()}
-        bound |= {"limit": limit}
-        if cursor is not None:
-            bound |= {f"after_{number}": part for number, part in enumerate(self._read_cursor(cursor, chosen))}
-        rows, following, total = connection.execute(self.statement(shape, after=cursor is not None), bound).one()
-        position = "null" if following is None else f'"{self._write_cursor(json.loads(following), chosen)}"'
-        return f'{{"{self.noun}":{rows},"next":{position},"total":{total}}}'.encode()
+        cut = None if query.cursor is None else read_cursor(query.cursor, self.noun, query, self._kinds(query))
+        rows, more = self.rows(connection, query, cut, query.limit)
+        cursors = self._neighbours(query, cut, rows, more=more)
+        found = ",".join([row[0] for row in rows[: query.limit]])
+        parts = [f'"{self.noun}":[{found}]', *(f'"{name}":{json.dumps(cursor)}' for name, cursor in cursors.items())]
+        if query.count:
+            parts.append(f'"total":{self.total(connection, query)}')
+        if query.facets:
+            parts.append(f'"facets":{json.dumps(self.facets(connection, query), ensure_ascii=False)}')
+        return ("{" + ",".join(parts) + "}").encode(), cursors
 
-    @lru_cache(maxsize=1024)  # noqa: B019  (listings live as long as the program)
-    def statement(self, shape: tuple[tuple[str, bool], ...], *, after: bool) -> Select[Any]:
-        """The page's SELECT for these filters (name, whether it has several values): (rows as JSON, next key or null, total)."""
-        conditions = [self.filters[name](_match(name, several=several)) for name, several in shape]
-        found = self.rows.where(*conditions)
-        rest = found
-        if after:
-            start: list[Any] = [bindparam(f"after_{number}") for number in range(len(self.key))]
-            rest = found.where(tuple_(*self.key) >= tuple_(*start) if len(start) > 1 else self.key[0] >= start[0])
-        page = rest.order_by(*self.key).limit(bindparam("limit")).subquery("page")
-        key = json_row(*self.key)
-        following = rest.with_only_columns(key).order_by(*self.key).limit(1).offset(bindparam("limit")).scalar_subquery()
-        total = found.with_only_columns(func.count(), maintain_column_froms=True).order_by(None).scalar_subquery()
-        return select(select(json_rows(*page.c)).scalar_subquery(), following, total)
+    def rows(self, connection: Connection, query: Query, cut: Cut | None, limit: int) -> tuple[list[Sequence[Any]], bool]:
+        """Rows from a cut on, in the list's order, each (JSON text, sort values…, key…).
 
-    def _write_cursor(self, key: Mapping[str, Any], chosen: Values) -> str:
-        text = json.dumps([_fingerprint(self.noun, chosen), *key.values()], separators=(",", ":"))
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        Returns: (at most `limit` rows, and going forward one more where there is one; whether there are more beyond).
+        """
+        shape = self._shape(query)
+        back = cut is not None and cut.back
+        by_order = self._reads_by_order(connection, query)
+        bound = self._bound(query)
+        if cut is not None:
+            bound |= {f"at_{place}": value for place, value in enumerate(cut.values)}
+            bound |= {f"key_{place}": value for place, value in enumerate(cut.key)}
+        ranked = self._is_ranked(query)
+        tiers = expressions(query.search or "") if query.search else ()
+        found: list[Sequence[Any]] = []
+        for segment in segments(query.sort, cut, tiers=len(tiers) - 1 if ranked else None):
+            bound["limit"] = limit + 1 - len(found)
+            if segment.tier is not None:
+                bound["match"] = tiers[segment.tier]
+            rows = connection.execute(self._statement(shape, segment, back=back, by_order=by_order), bound).all()
+            found.extend(rows if segment.tier is None else [(row[0], segment.tier, *row[1:]) for row in rows])
+            if len(found) > limit:
+                break
+        more = len(found) > limit
+        return (found[:limit][::-1], more) if back else (found, more)
 
-    def _read_cursor(self, cursor: str, chosen: Values) -> list[str]:
-        try:
-            fingerprint, *key = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-            for part in key:
-                part.encode()
-        except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError):
-            fingerprint, key = None, []
-        if len(key) != len(self.key) or not all(isinstance(part, str) for part in key):
-            raise BadCursor("`cursor` is not one that this list gave out. Use the `next` of an earlier page as it is, or none.")
-        if fingerprint != _fingerprint(self.noun, chosen):
-            raise BadCursor(
-                "`cursor` belongs to other filters. Ask with the filters of the page it came from, or start again without."
-            )
-        return [str(part) for part in key]
+    def total(self, connection: Connection, query: Query) -> int:
+        """How many rows the question finds in all pages: exact, and remembered until something changes."""
+        return int(self._remembered(connection, query, "total", lambda: self._count(connection, query)))
+
+    def _count(self, connection: Connection, query: Query) -> int:
+        if query.search and not expressions(query.search):
+            return 0
+        return connection.scalar(self._total(self._shape(query)), self._bound(query)) or 0
+
+    def facets(self, connection: Connection, query: Query) -> dict[str, list[dict[str, Any]]]:
+        """For each facet asked for its values and how many rows have them, most first, under all filters but its own."""
+        return {
+            name: self._remembered(connection, query, f"facet {name}", lambda name=name: self._facet(connection, query, name))  # type: ignore[misc]
+            for name in query.facets
+        }
+
+    def _facet(self, connection: Connection, query: Query, name: str) -> list[dict[str, Any]]:
+        if query.search and not expressions(query.search):
+            return []
+        counted = connection.execute(self._facet_statement(self._shape(query), name), self._bound(query))
+        return [{"value": value, "count": count} for value, count in counted]
+
+    def _remembered(self, connection: Connection, query: Query, what: str, find: Callable[[], Any]) -> Any:
+        """What was found for this question since the last change, else what is found now.
+
+        `changes` grows with every change of what is counted here, but not with sightings.
+        """
+        conditions = tuple(one for one in query.conditions)
+        if any(self.questions.filters[name].sighted for name, _ in conditions):
+            return find()
+        memory: OrderedDict[Any, tuple[int | None, Any]] = connection.info.setdefault("remembered", OrderedDict())
+        asked = (self.noun, what, conditions, query.search, query.removed)
+        newest = connection.scalar(_newest)
+        known = memory.get(asked)
+        if known is not None and known[0] == newest:
+            memory.move_to_end(asked)
+            return known[1]
+        found = find()
+        memory[asked] = (newest, found)
+        if len(memory) > REMEMBERED:
+            memory.popitem(last=False)
+        return found
+
+    @lru_cache(maxsize=512)  # noqa: B019  (listings live as long as the program)
+    def one(self, fields: tuple[str, ...] = (), expand: tuple[str, ...] = ()) -> Select[Any]:
+        """SELECT of one object as JSON, its `version` and `removed_at`; its id is bound under the name of the id's column."""
+        shape = Shape((), (), "any", searched=False, fields=fields, expand=expand)
+        table = table_of(self.table).c
+        ids = ONE_BY[self.noun]
+        whole = self.joined if self.joined is not None else table_of(self.table)
+        rest = [table.version] if self.removed_at is None else [table.version, self.removed_at]
+        found = select(json_row(*self._members(shape)), *rest).select_from(whole)
+        return found.where(*(table[name] == bindparam(name) for name in ids))
+
+    def _is_ranked(self, query: Query) -> bool:
+        return query.search is not None and not query.sort
+
+    def _kinds(self, query: Query) -> list[str]:
+        """Of what kind the values of a cursor are: those of the sort fields, then those of the key."""
+        if self._is_ranked(query):
+            return ["tier", "number"]
+        keys = ["number" if column.key in {"number", "seq"} else "text" for column in self.key]
+        return [*(self.questions.fields[name].kind for name, _ in query.sort), *keys]
+
+    def _neighbours(self, query: Query, cut: Cut | None, rows: Sequence[Any], *, more: bool) -> dict[str, str | None]:
+        """The cursors of the next page and of the one before."""
+
+        def at(row: Sequence[Any], *, back: bool) -> str:
+            return write_cursor(self.cut_at(row, back=back), self.noun, query)
+
+        if cut is not None and cut.back:
+            following = write_cursor(Cut(back=False, values=cut.values, key=cut.key), self.noun, query)
+            return {"next": following, "prev": at(rows[0], back=True) if more else None}
+        before = None if cut is None else write_cursor(Cut(back=True, values=cut.values, key=cut.key), self.noun, query)
+        return {"next": at(rows[-1], back=False) if more else None, "prev": before}
+
+    def cut_at(self, row: Sequence[Any], *, back: bool = False) -> Cut:
+        """The place of one of `rows`."""
+        keys = len(row) - len(self.key)
+        return Cut(back, tuple(row[1:keys]), tuple(row[keys:]))
+
+    def _shape(self, query: Query) -> Shape:
+        conditions = tuple(
+            (name, values if self.questions.filters[name].fixed else len(values)) for name, values in query.conditions
+        )
+        return Shape(conditions, query.sort, query.removed, query.search is not None, query.fields, query.expand)
+
+    def _bound(self, query: Query) -> dict[str, Any]:
+        bound = {f"{name}_{place}": value for name, values in query.conditions for place, value in enumerate(values)}
+        if query.search is not None:
+            bound["match"] = (expressions(query.search) or ("",))[-1]
+        return bound
+
+    def _reads_by_order(self, connection: Connection, query: Query) -> bool:
+        """Whether rows are read in the order of the sort and tested one by one, rather than found by filters and then sorted."""
+        if self._is_ranked(query) or not (query.conditions or query.search):
+            return True
+        first = query.sort[0][0] if query.sort else None
+        for name, values in query.conditions:
+            if name in self.indexed and len(values) == 1 and (first is None or (first == name and len(query.sort) == 1)):
+                return False  # the filter's index has the order already
+        count = self.total if query.count else self._count_to_many
+        return count(connection, query) > FEW
+
+    def _count_to_many(self, connection: Connection, query: Query) -> int:
+        """The total, as far as it matters."""
+
+        def count() -> int:
+            rows = self._total(self._shape(query)).with_only_columns(literal(1), maintain_column_froms=True).limit(FEW + 1)
+            return connection.scalar(select(func.count()).select_from(rows.subquery()), self._bound(query)) or 0
+
+        return int(self._remembered(connection, query, "count to many", count))
+
+    @lru_cache(maxsize=2048)  # noqa: B019  (listings live as long as the program)
+    def _statement(self, shape: Shape, segment: Segment, *, back: bool, by_order: bool) -> Select[Any]:
+        """SELECT of (JSON, sort values, key) for one segment; `limit` and the values are bound."""
+        fields = self.questions.fields
+        sort = [(fields[name].column, descending != back) for name, descending in shape.sort]
+        down = (shape.sort[-1][1] if shape.sort else False) != back
+        values = [column.label(f"sort_{place}") for place, (column, _) in enumerate(sort)]
+        found = select(*values, *self.key).where(*self._conditions(shape, by_order=by_order, tier=segment.tier))
+        if segment.tier is not None and self.search is not None:
+            # The search is read first, in the order of its numbers, and each match looked up.
+            number = self.search.number
+            found = found.select_from(self.search.table).where(self.search.matches(), by_row(number) == self.key[0])
+            order: list[Any] = [number.desc() if down else number]
+            if segment.key:
+                found = found.where(_compared(number, segment.key, bindparam("key_0")))
+        else:
+            order = [column.desc() if descending else column for column, descending in sort]
+            order += [column.desc() if down else column for column in self.key]
+            found = found.where(*self._tests(segment, [column for column, _ in sort]))
+        if self._needs_join(shape) and self.joined is not None:
+            found = found.select_from(self.joined)
+        page = found.order_by(*order).limit(bindparam("limit")).subquery("page")
+        outer = [page.c[f"sort_{place}"].desc() if one[1] else page.c[f"sort_{place}"] for place, one in enumerate(sort)]
+        outer += [page.c[column.key].desc() if down else page.c[column.key] for column in self.key]
+        whole = self.joined if self.joined is not None else table_of(self.table)
+        source = (
+            page.join(whole, tuple_(*(page.c[c.key] for c in self.key)) == tuple_(*self.key))
+            if len(self.key) > 1
+            else (page.join(whole, page.c[self.key[0].key] == self.key[0]))
+        )
+        places = [page.c[f"sort_{place}"] for place in range(len(sort))]
+        keys = [page.c[column.key] for column in self.key]
+        return select(json_row(*self._members(shape)), *places, *keys).select_from(source).order_by(*outer)
+
+    def _members(self, shape: Shape) -> list[ColumnElement[Any]]:
+        """The columns of one object, in order."""
+        names = shape.fields or tuple(self.questions.fields)
+        members = [self.questions.fields[name].column.label(name) for name in names]
+        return [*members, *(self.expansions[name].label(name) for name in shape.expand)]
+
+    def _tests(self, segment: Segment, columns: Sequence[Any]) -> list[ColumnElement[bool]]:
+        tests = [_test(column, how, place) for place, (column, how) in enumerate(zip(columns, segment.tests, strict=False))]
+        if segment.key:
+            here: Any = self.key[0] if len(self.key) == 1 else tuple_(*self.key)
+            binds = [bindparam(f"key_{place}", type_=column.type) for place, column in enumerate(self.key)]
+            tests.append(_compared(here, segment.key, binds[0] if len(binds) == 1 else tuple_(*binds)))
+        return tests
+
+    def _conditions(
+        self, shape: Shape, *, by_order: bool = False, tier: int | None = None, but: str | None = None
+    ) -> list[ColumnElement[bool]]:
+        first = shape.sort[0][0] if shape.sort else None
+        found: list[ColumnElement[bool]] = []
+        for name, how in shape.conditions:
+            parameter = self.questions.filters[name]
+            if but is not None and parameter.of == but:
+                continue
+            build = parameter.build_by_order or parameter.build if by_order else parameter.build
+            values = how if parameter.fixed else [bindparam(f"{name}_{n}", type_=parameter.type) for n in range(how)]
+            condition = build(values)
+            found.append(self._by_row(condition) if by_order and parameter.of != first else condition)
+        if self.removed_at is not None and shape.removed != "any":
+            present = self.removed_at.is_(None) if shape.removed == "present" else self.removed_at.is_not(None)
+            by_index = not by_order or (first in self.indexed and tier is None)
+            found.append(present if by_index else self._by_row(present))
+        if shape.searched and tier is None and self.search is not None:
+            found.append(self.key[0].in_(select(self.search.number).where(self.search.matches())))
+        return found
+
+    def _by_row(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+        """The same condition, without the help of an index on our own table."""
+        own = table_of(self.table)
+
+        def replaced(element: Any, **_: Any) -> Any:
+            return by_row(element) if getattr(element, "table", None) is own else None
+
+        return replacement_traverse(condition, {}, replaced)
+
+    def _needs_join(self, shape: Shape) -> bool:
+        sorts = (self.questions.fields[name].sighted for name, _ in shape.sort)
+        return any(sorts) or any(self.questions.filters[name].sighted for name, _ in shape.conditions)
+
+    @lru_cache(maxsize=512)  # noqa: B019
+    def _total(self, shape: Shape) -> Select[Any]:
+        if shape.searched and not shape.conditions and shape.removed == "present" and self.search is not None:
+            return select(func.count()).select_from(self.search.table).where(self.search.matches())
+        counted = select(func.count()).select_from(self._counted(shape))
+        return counted.where(*self._conditions(shape))
+
+    @lru_cache(maxsize=512)  # noqa: B019
+    def _facet_statement(self, shape: Shape, name: str) -> Select[Any]:
+        one = self.questions.fields[name]
+        value = one.counted if one.counted is not None else one.column
+        counted = select(value, func.count()).select_from(self._counted(shape)).where(*self._conditions(shape, but=name))
+        return counted.group_by(value).order_by(func.count().desc(), value).limit(MOST_FACET_VALUES)
+
+    def _counted(self, shape: Shape) -> Any:
+        return self.joined if self.joined is not None and self._needs_join(shape) else table_of(self.table)
 
 
-def _match(name: str, *, several: bool) -> Match:
-    def match(column: Column) -> ColumnElement[bool]:
-        if several:
-            return column.in_(bindparam(name, expanding=True))
-        return column == bindparam(name, type_=column.type)
+def _test(column: Any, how: str, place: int) -> ColumnElement[bool]:
+    """One of a segment's conditions: on the sort field of that place."""
+    bound = bindparam(f"at_{place}", type_=column.type)
+    if how in {"null", "some"}:
+        return column.is_(null()) if how == "null" else column.is_not(null())  # type: ignore[no-any-return]
+    return _compared(column, how, bound)
 
-    return match
 
-
-def _fingerprint(noun: str, chosen: Values) -> str:
-    """Twelve characters that stand for the list and the filters of a cursor."""
-    canonical = noun + json.dumps({name: sorted(map(str, accepted)) for name, accepted in sorted(chosen.items())})
-    return hashlib.blake2s(canonical.encode(), digest_size=6).hexdigest()
+def _compared(left: Any, how: str, right: Any) -> ColumnElement[bool]:
+    if how == "=":
+        return left == right  # type: ignore[no-any-return]
+    if how in {">", ">="}:
+        return left > right if how == ">" else left >= right  # type: ignore[no-any-return]
+    return left < right if how == "<" else left <= right  # type: ignore[no-any-return]

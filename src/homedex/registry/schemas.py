@@ -2,8 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from functools import cache
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -12,9 +11,13 @@ from homedex.registry import examples
 DEVICE_ID = r"^[A-Za-z0-9._:-]*[A-Za-z0-9_:-][A-Za-z0-9._:-]*$"
 """Not dots alone: clients take `.` and `..` out of a path."""
 
-# NUL ends a string for C programs that read the same file; nothing on the wire needs it.
-Line = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")]
+ENTITY_ID = r"^[A-Za-z0-9_]+\.[A-Za-z0-9_-]+$"
+AREA_ID = r"^[A-Za-z0-9._:-]*[A-Za-z0-9_:-][A-Za-z0-9._:-]*$"
+
+Line = Annotated[str, StringConstraints(max_length=1024)]
 Pair = Annotated[list[Line], Field(min_length=2, max_length=8)]
+Lines = Annotated[list[Line], Field(max_length=1000)]
+Pairs = Annotated[list[Pair], Field(max_length=1000)]
 
 DEEPEST_JSON = 64
 LARGEST_EXTRA_BYTES = 64 * 1024
@@ -63,23 +66,19 @@ Instant = Annotated[AwareDatetime, BeforeValidator(written_out), AfterValidator(
 Time = Annotated[datetime, Field(examples=["2026-11-22T13:52:56.700259Z"])]
 
 
-class DeviceIn(BaseModel):
-    """A device as a person or a script states it. What is left out is null or empty: PUT replaces the whole."""
+class Stated(BaseModel):
+    """What somebody states: what is absent is not said, null clears."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "Boiler",
-                    "manufacturer": "Vaillant",
-                    "model": "ecoTEC plus",
-                    "area_id": "basement",
-                    "serial_number": "21-1402",
-                }
-            ]
-        },
-    )
+    def stated(self) -> dict[str, Any]:
+        """The members that were said."""
+        members = self.__dict__
+        return {name: members[name] for name in self.model_fields_set}
+
+
+class DeviceIn(Stated):
+    """A device as a person or a script states it. Null means the same as nothing: no value, an empty list, an empty object."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [examples.DEVICE_IN]})
 
     name: Line | None = None
     name_by_user: Line | None = None
@@ -96,11 +95,89 @@ class DeviceIn(BaseModel):
     via_device_id: Line | None = Field(None, description="the hub it is reached by")
     parent_device_id: Line | None = None
     disabled_by: Line | None = None
-    labels: list[Line] = Field(default_factory=list, max_length=1000)
-    identifiers: list[Pair] = Field(default_factory=list, max_length=1000, examples=[[["mqtt", "boiler"]]])
-    connections: list[Pair] = Field(default_factory=list, max_length=1000, examples=[[["mac", "aa:bb:cc:dd:ee:ff"]]])
-    extra: Object = Field(default_factory=dict, description="anything else worth keeping")
-    last_seen: Instant | None = Field(None, description="when the device itself last reported; left out, it stays as it is")
+    labels: Lines | None = None
+    identifiers: Pairs | None = Field(None, examples=[[["mqtt", "boiler"]]])
+    connections: Pairs | None = Field(None, examples=[[["mac", "aa:bb:cc:dd:ee:ff"]]])
+    note: Line | None = Field(None, description="a person's own words")
+    extra: Object | None = Field(None, description="anything else worth keeping")
+    last_seen: Instant | None = Field(None, description="when the device itself last reported; a later one is never taken back")
+
+
+class DevicePatch(DeviceIn):
+    """What is to change of a device (RFC 7396): what is absent stays, null clears."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"area_id": "basement", "note": "serviced in March"}]})
+
+    source_values: dict[Line, Any] | None = Field(None, description="take a member out by null to let the source speak again")
+
+
+class DeviceRow(DevicePatch):
+    """One device of a bulk request: made if it is not there; what is absent stays, null clears."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"device_id": "boiler", **examples.DEVICE_IN}]})
+
+    device_id: Annotated[str, StringConstraints(pattern=DEVICE_ID, max_length=255)]
+
+
+class EntityIn(Stated):
+    """An entity as a person or a script states it. Null means the same as nothing."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [examples.ENTITY_IN]})
+
+    device_id: Line | None = Field(None, description="the device it belongs to, which must be there")
+    platform: Line | None = None
+    unique_id: Line | None = None
+    name: Line | None = None
+    name_by_user: Line | None = None
+    area_id: Line | None = Field(None, description="where it differs from its device's")
+    disabled_by: Line | None = None
+    hidden_by: Line | None = None
+    entity_category: Line | None = None
+    device_class: Line | None = None
+    labels: Lines | None = None
+    note: Line | None = None
+    extra: Object | None = None
+
+
+class EntityPatch(EntityIn):
+    """What is to change of an entity (RFC 7396): what is absent stays, null clears."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name_by_user": "Reading lamp"}]})
+
+    entity_id: Annotated[str, StringConstraints(pattern=ENTITY_ID, max_length=255)] = Field("", description="its new entity_id")
+    source_values: dict[Line, Any] | None = Field(None, description="take a member out by null to let the source speak again")
+
+
+class EntityRow(EntityPatch):
+    """One entity of a bulk request: made if it is not there; what is absent stays, null clears."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"entity_id": "sensor.boiler_pressure", **examples.ENTITY_IN}]})
+
+    entity_id: Annotated[str, StringConstraints(pattern=ENTITY_ID, max_length=255)]
+    id: Annotated[str, StringConstraints(pattern=DEVICE_ID, max_length=255)] = Field(
+        "", description="its registry id, where that is known: entity_id is then its new name"
+    )
+    source_id: Line = Field("", description="which source's, where several have one")
+
+
+class AreaIn(Stated):
+    """An area as a person states it. Null means the same as nothing."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Basement", "floor_id": "below"}]})
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    floor_id: Line | None = None
+    aliases: Lines | None = None
+    labels: Lines | None = None
+    extra: Object | None = None
+
+
+class AreaPatch(AreaIn):
+    """What is to change of an area (RFC 7396): what is absent stays, null clears."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"floor_id": "ground"}]})
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = ""
 
 
 def example(*values: dict[str, Any]) -> ConfigDict:
@@ -145,7 +222,9 @@ class Device(Bookkeeping):
     labels: list[str]
     identifiers: list[list[Any]]
     connections: list[list[Any]]
+    note: str | None
     extra: dict[str, Any]
+    source_values: dict[str, Any] = Field(description="of the fields that a person set here, what the source says")
     disabled: bool
     last_seen: Time | None = Field(description="when the device itself last reported")
     seen_by: str | None
@@ -173,7 +252,9 @@ class Entity(Bookkeeping):
     entity_category: str | None
     device_class: str | None
     labels: list[str]
+    note: str | None
     extra: dict[str, Any]
+    source_values: dict[str, Any] = Field(description="of the fields that a person set here, what the source says")
     disabled: bool
 
 
@@ -206,122 +287,154 @@ class Source(BaseModel):
     extra: dict[str, Any]
     device_count: int
     created_at: Time
+    modified_at: Time
+    version: int = Field(description="counts the changes of this row", ge=1)
+
+
+class Change(BaseModel):
+    """What happened to one row."""
+
+    model_config = example(examples.CHANGE)
+
+    seq: int = Field(description="in the order in which it happened")
+    at: Time
+    kind: str = Field(description="source, area, device or entity")
+    source_id: str
+    key: str = Field(description="its source_id, area_id, device_id or (of an entity) id")
+    action: str = Field(description="create, update, remove, restore, rename (an entity_id) or move (to another device_id)")
+    before: dict[str, Any] | None = Field(description="the changed fields as they were; null for what is new")
+    after: dict[str, Any] | None = Field(description="the changed fields as they are")
+    actor: str = Field(description="api, sync, import, demo or command")
+    run_id: str | None = Field(description="of the sync or import")
+    request_id: str | None = Field(description="of the HTTP request")
+
+
+class FacetValue(BaseModel):
+    """How many rows have a value."""
+
+    value: str | bool | None
+    count: int
+
+
+LISTED = ("first_listed_at", "last_listed_at", "removed_at", "created_at", "modified_at", "version")
+READ_ONLY = {
+    "devices": frozenset(
+        {
+            "device_id",
+            "source_id",
+            "display_name",
+            "source_values",
+            "disabled",
+            "seen_by",
+            "entity_count",
+            "entities",
+            "area",
+            *LISTED,
+        }
+    ),
+    "entities": frozenset(
+        {"id", "entity_id", "domain", "source_id", "display_name", "source_values", "disabled", "device", "area", *LISTED}
+    ),
+    "areas": frozenset({"area_id", "source_id", "device_count", *LISTED}),
+}
+"""Members that a client may send back as it got them; they have no effect."""
 
 
 class Page(BaseModel):
-    """What every list has beside its objects."""
+    """What every list has beside its objects. With `fields` objects have those members alone, with `expand` more."""
 
     next: str | None = Field(description="the cursor of the next page; null on the last")
-    total: int = Field(description="how many there are in all pages", ge=0)
+    prev: str | None = Field(description="the cursor of the page before; null on the first")
+    total: int = Field(0, description="how many there are in all pages; left out by count=none", ge=0)
+    facets: dict[str, list[FacetValue]] = Field(
+        default_factory=dict, description="where asked for: values of fields, most frequent first"
+    )
 
 
 class DevicePage(Page):
-    """A page of devices, by device_id."""
+    """A page of devices, in the order asked for."""
 
-    model_config = example({"devices": [examples.DEVICE], "next": None, "total": 1})
+    model_config = example({"devices": [examples.DEVICE], "next": None, "prev": None, "total": 1})
 
     devices: list[Device]
 
 
 class EntityPage(Page):
-    """A page of entities, by entity_id."""
+    """A page of entities, in the order asked for."""
 
-    model_config = example({"entities": [examples.ENTITY], "next": None, "total": 1})
+    model_config = example({"entities": [examples.ENTITY], "next": None, "prev": None, "total": 1})
 
     entities: list[Entity]
 
 
 class AreaPage(Page):
-    """A page of areas, by area_id."""
+    """A page of areas, in the order asked for."""
 
-    model_config = example({"areas": [examples.AREA], "next": None, "total": 1})
+    model_config = example({"areas": [examples.AREA], "next": None, "prev": None, "total": 1})
 
     areas: list[Area]
 
 
 class SourcePage(Page):
-    """A page of sources, by source_id."""
+    """A page of sources, in the order asked for."""
 
-    model_config = example({"sources": [examples.SOURCE], "next": None, "total": 1})
+    model_config = example({"sources": [examples.SOURCE], "next": None, "prev": None, "total": 1})
 
     sources: list[Source]
 
 
-@cache
-def lists_of(model: type[BaseModel]) -> frozenset[str]:
-    """The fields of a query model that may be repeated."""
-    return frozenset(name for name, field in model.model_fields.items() if get_origin(field.annotation) is list)
+class ChangePage(Page):
+    """A page of changes, by seq."""
+
+    model_config = example({"changes": [examples.CHANGE], "next": None, "prev": None, "total": 1})
+
+    changes: list[Change]
 
 
-class PageQuery(BaseModel):
-    """Which page of a list. Its own field names are no filters; all others are."""
+class RowProblem(BaseModel):
+    """Why one row could not be taken."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="allow")
 
-    limit: int = Field(50, ge=1, le=1000, description="most objects in the page")
-    cursor: str | None = Field(None, max_length=4096, description="the `next` of the page before, with the same filters")
-
-    def filters(self) -> dict[str, list[Any]]:
-        """Filter -> accepted values, for `Listing.page`."""
-        given = {name: getattr(self, name) for name in self.model_fields_set - PageQuery.model_fields.keys()}
-        return {name: value if isinstance(value, list) else [value] for name, value in given.items() if value is not None}
+    type: str
+    title: str
+    status: int
+    detail: str
 
 
-Values = Annotated[list[Line], Field(default_factory=list, max_length=100)]
-
-
-class DeviceQuery(PageQuery):
-    """The filters of devices. Repeat one to accept several values; different ones must all hold."""
-
-    device_id: Values
-    manufacturer: Values
-    model: Values
-    area_id: Values
-    integration: Values
-    source_id: Values
-    domain: Values = Field(description="devices with an entity of that domain")
-    platform: Values = Field(description="devices with an entity of that platform")
-    disabled: bool | None = None
-
-
-class EntityOfDeviceQuery(PageQuery):
-    """The filters of one device's entities. Repeat one to accept several values; different ones must all hold."""
-
-    domain: Values
-    platform: Values
-    area_id: Values = Field(description="of the entity itself, else of its device")
-    source_id: Values
-    disabled: bool | None = None
-
-
-class EntityQuery(EntityOfDeviceQuery):
-    """The filters of entities. Repeat one to accept several values; different ones must all hold."""
-
-    device_id: Values
-    manufacturer: Values = Field(description="of its device")
-    model: Values = Field(description="of its device")
-    integration: Values = Field(description="of its device")
-
-
-class OneEntityQuery(BaseModel):
-    """Which of several entities of one entity_id."""
+class DeviceRows(BaseModel):
+    """The rows of a bulk request; sent as NDJSON, one row a line."""
 
     model_config = ConfigDict(extra="forbid")
 
-    source_id: Line | None = Field(None, description="which source's, where several have one")
+    devices: list[DeviceRow] = Field(max_length=10_000)
 
 
-class AreaQuery(PageQuery):
-    """The filters of areas."""
+class EntityRows(BaseModel):
+    """The rows of a bulk request; sent as NDJSON, one row a line."""
 
-    area_id: Values
-    source_id: Values
+    model_config = ConfigDict(extra="forbid")
+
+    entities: list[EntityRow] = Field(max_length=10_000)
 
 
-class SourceQuery(PageQuery):
-    """The filters of sources."""
+class BulkResult(BaseModel):
+    """What became of one row."""
 
-    source_id: Values
+    index: int = Field(description="its place in the request, from 0", ge=0)
+    id: str = Field(description="the record's id; of an entity its registry id")
+    status: str = Field(description="created, updated, restored, unchanged or failed")
+    error: RowProblem | None = None
+
+
+class BulkAnswer(BaseModel):
+    """What became of each row."""
+
+    model_config = example(examples.BULK)
+
+    dry_run: bool
+    counts: dict[str, int]
+    results: list[BulkResult]
 
 
 class FieldError(BaseModel):
@@ -341,6 +454,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     instance: str
+    request_id: str
 
 
 class InvalidProblem(Problem):

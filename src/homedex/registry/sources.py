@@ -1,47 +1,87 @@
 """Sources: where records come from."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from homedex.errors import NotFound
+from homedex.registry import changes
+from homedex.registry.changes import Change, Stamp
 from homedex.registry.pages import Listing
+from homedex.registry.queries import Field, Questions, filters_of
 from homedex.registry.tables import Device, Source, table_of
 
 MANUAL = "manual"
-"""The source of the devices that people add by hand."""
+"""The source of what people add by hand."""
+
+_table, _devices = table_of(Source), table_of(Device)
+_s, _d = _table.c, _devices.c
 
 _device_count = (
     select(func.count())
-    .select_from(Device)
-    .where(Device.source_id == Source.source_id, Device.removed_at.is_(None))
+    .select_from(_devices)
+    .where(_d.source_id == _s.source_id, _d.removed_at.is_(None))
+    .correlate(_table)
     .scalar_subquery()
-    .label("device_count")
 )
+
+_fields = {
+    "source_id": Field(_s.source_id, sortable=True),
+    "kind": Field(_s.kind, facet=True),
+    "name": Field(_s.name, sortable=True),
+    "state": Field(_s.state, facet=True),
+    "last_sync_at": Field(_s.last_sync_at, "time"),
+    "last_error": Field(_s.last_error),
+    "extra": Field(_s.extra, "json"),
+    "device_count": Field(_device_count, "number"),
+    "created_at": Field(_s.created_at, "time", sortable=True),
+    "modified_at": Field(_s.modified_at, "time", sortable=True),
+    "version": Field(_s.version, "number"),
+}
 
 SOURCES = Listing(
-    noun="sources",
-    rows=select(
-        Source.source_id,
-        Source.kind,
-        Source.name,
-        Source.state,
-        Source.last_sync_at,
-        Source.last_error,
-        Source.extra,
-        _device_count,
-        Source.created_at,
-    ).where(Source.source_id.is_not(None)),
-    key=(Source.source_id,),
-    filters={"source_id": lambda match: match(Source.source_id)},
+    questions=Questions(noun="sources", fields=_fields, filters=filters_of(_fields), has_tombstones=False),
+    table=Source,
+    key=(_s.source_id,),
+    indexed=frozenset({"source_id"}),
 )
 
+_known = select(_s.source_id).where(_s.source_id == bindparam("source_id"))
 
-_manual = select(Source.source_id).where(Source.source_id == MANUAL)
+
+def get_source(connection: Connection, source_id: str, *, fields: tuple[str, ...] = ()) -> tuple[bytes, int]:
+    """One source.
+
+    Returns: (the source as JSON, its version).
+    Raises:
+        NotFound: there is no such source.
+    """
+    found = connection.execute(SOURCES.one(fields), {"source_id": source_id}).one_or_none()
+    if found is None:
+        raise NotFound(f"no source has the id {source_id!r}.")
+    return found[0].encode(), found.version
 
 
-def ensure_manual_source(connection: Connection, *, now: datetime) -> None:
-    """Make the source of hand-kept devices if it is not there yet."""
-    if connection.scalar(_manual) is not None:
-        return
-    row = {"source_id": MANUAL, "kind": "manual", "name": "Added by hand", "state": "never", "extra": {}, "created_at": now}
-    connection.execute(insert(table_of(Source)), row)
+def ensure_manual_source(connection: Connection, stamp: Stamp) -> None:
+    """Make the source of hand-kept records if it is not there yet."""
+    if connection.scalar(_known, {"source_id": MANUAL}) is None:
+        create_source(connection, {"source_id": MANUAL, "kind": "manual", "name": "Added by hand", "state": "never"}, stamp)
+
+
+def create_source(connection: Connection, row: Mapping[str, Any], stamp: Stamp) -> None:
+    """Add a source: `source_id`, `kind`, `name`, `state`, and what else is known of it."""
+    born = {"extra": {}, "created_at": stamp.at, "modified_at": stamp.at, "version": 1}
+    connection.execute(insert(_table), born | dict(row))
+    changes.append(connection, [Change("source", row["source_id"], row["source_id"], "create", None, dict(row))], stamp)
+
+
+def update_source(connection: Connection, source_id: str, wanted: Mapping[str, Any], stamp: Stamp) -> None:
+    """Write the columns that are otherwise than they are."""
+    stored = connection.execute(select(_table).where(_s.source_id == source_id)).mappings().one()
+    after = {name: value for name, value in wanted.items() if stored[name] != value}
+    if after:
+        values: dict[str, Any] = {"modified_at": stamp.at, "version": _s.version + 1}
+        connection.execute(update(_table).where(_s.source_id == source_id).values(after | values))
+        before = {name: stored[name] for name in after}
+        changes.append(connection, [Change("source", source_id, source_id, "update", before, after)], stamp)

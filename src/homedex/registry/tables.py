@@ -2,14 +2,18 @@
 
     sources ─┬─< areas
              ├─< devices ─┬─< entities
-             │            ├── sightings      (one row at most)
+             │            ├── sightings      (exactly one row)
              │            └─< device_ids     (the ids it had before)
              ├─< entities                    (also those of no device)
              └─< sync_runs
 
-Three rules hold everywhere. A row that its source no longer lists is a tombstone (`removed_at`), because ids come back. What a
-source says and what a person chose stand in different columns (`name`, `name_by_user`). Lists are read in the order of the
-index that serves their filter, so each index ends with the list's key and leaves tombstones out.
+    changes              what happened to all of them       device_search, entity_search    see search.py
+    idempotency_keys     answers that may be asked for again
+
+Four rules hold everywhere. A row that its source no longer lists is a tombstone (`removed_at`), because ids come back. What a
+person chose wins over what a source says, and what the source says is kept (`source_values`). Every write of a source, area, device
+or entity appends to `changes` in the same transaction. Devices and entities have a `number`, in the order in which they came: it
+ends every order of a list, and SQLite has it at the end of every index without storing it twice.
 """
 
 from datetime import datetime
@@ -52,20 +56,12 @@ def table_of(model: type[Base]) -> Table:
     return cast("Table", model.__table__)
 
 
-def present_index(table: str, *columns: str) -> Index:
-    """An index over the rows that are no tombstones.
+def list_index(table: str, column: str) -> Index:
+    """An index that a list is filtered or sorted by.
 
-    `removed_at`, null in all of them, stands at its end so that SQLite can count from the index alone: it does not see that
-    the index's own condition has answered the question already.
+    `removed_at` leads, so that tombstones stand apart, SQLite counts from the index alone, and what follows is in order.
     """
-    present = text("removed_at IS NULL")
-    return Index(f"ix_{table}_{'_'.join(columns)}", *columns, "removed_at", sqlite_where=present, postgresql_where=present)
-
-
-def removed_index(table: str, *columns: str) -> Index:
-    """An index over the tombstones alone: with `present_index` it covers a table once, not twice."""
-    removed = text("removed_at IS NOT NULL")
-    return Index(f"ix_{table}_removed", *columns, sqlite_where=removed, postgresql_where=removed)
+    return Index(f"ix_{table}_{column}", "removed_at", column)
 
 
 class Source(Base):
@@ -86,16 +82,15 @@ class Source(Base):
     last_error: Mapped[str | None]
     extra: Mapped[JsonObject]  # its version, floors, labels
     created_at: Mapped[datetime]
+    modified_at: Mapped[datetime]
+    version: Mapped[int]
 
 
 class Area(Base):
     """A room, a garden, a hall: where devices stand."""
 
     __tablename__ = "areas"
-    __table_args__ = (
-        present_index("areas", "area_id", "source_id"),
-        STRICT,
-    )
+    __table_args__ = (Index("ix_areas_area_id", "area_id", "source_id"), STRICT)
 
     source_id: Mapped[str] = mapped_column(ForeignKey("sources.source_id"), primary_key=True)
     area_id: Mapped[str] = mapped_column(primary_key=True)
@@ -118,18 +113,18 @@ class Device(Base):
     __tablename__ = "devices"
     __table_args__ = (
         CheckConstraint(f"length(device_id) BETWEEN 1 AND {LONGEST_ID}", "device_id_length"),
-        present_index("devices", "device_id"),
-        present_index("devices", "manufacturer", "device_id"),
-        present_index("devices", "model", "device_id"),
-        present_index("devices", "area_id", "device_id"),
-        present_index("devices", "integration", "device_id"),
-        present_index("devices", "source_id", "device_id"),
-        present_index("devices", "disabled", "device_id"),
-        removed_index("devices", "source_id", "device_id"),
+        *(
+            list_index("devices", column)
+            for column in (
+                *("name", "manufacturer", "model", "area_id", "integration"),
+                *("source_id", "disabled", "created_at", "modified_at"),
+            )
+        ),
         STRICT,
     )
 
-    device_id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)  # in the order in which they came; never leaves the database
+    device_id: Mapped[str] = mapped_column(unique=True)
     source_id: Mapped[str] = mapped_column(ForeignKey("sources.source_id"))
     name: Mapped[str | None]
     name_by_user: Mapped[str | None]
@@ -150,7 +145,9 @@ class Device(Base):
     labels: Mapped[Json]
     identifiers: Mapped[Json]
     connections: Mapped[Json]
+    note: Mapped[str | None]  # a person's own words
     extra: Mapped[JsonObject]  # the source's keys that have no column
+    source_values: Mapped[JsonObject]  # of the columns that a person has set here, what the source says
     first_listed_at: Mapped[datetime]
     last_listed_at: Mapped[datetime | None]  # when its source stopped listing it; null while it does
     removed_at: Mapped[datetime | None]
@@ -186,17 +183,19 @@ class Entity(Base):
             sqlite_where=text("removed_at IS NULL"),
             postgresql_where=text("removed_at IS NULL"),
         ),
-        present_index("entities", "entity_id", "id"),
-        present_index("entities", "device_id", "entity_id", "id"),
-        present_index("entities", "domain", "entity_id", "id"),
-        present_index("entities", "platform", "entity_id", "id"),
-        present_index("entities", "area_id", "entity_id", "id"),
-        present_index("entities", "disabled", "entity_id", "id"),
-        removed_index("entities", "source_id", "id"),
+        Index("ix_entities_of_device", "device_id", "removed_at"),
+        *(
+            list_index("entities", column)
+            for column in (
+                *("entity_id", "name", "domain", "platform", "area_id"),
+                *("source_id", "disabled", "created_at", "modified_at"),
+            )
+        ),
         STRICT,
     )
 
-    id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)  # in the order in which they came; never leaves the database
+    id: Mapped[str] = mapped_column(unique=True)
     entity_id: Mapped[str]
     source_id: Mapped[str] = mapped_column(ForeignKey("sources.source_id"))
     device_id: Mapped[str | None] = mapped_column(ForeignKey("devices.device_id"))
@@ -212,7 +211,9 @@ class Entity(Base):
     entity_category: Mapped[str | None]
     device_class: Mapped[str | None]
     labels: Mapped[Json]
+    note: Mapped[str | None]
     extra: Mapped[JsonObject]
+    source_values: Mapped[JsonObject]
     first_listed_at: Mapped[datetime]
     last_listed_at: Mapped[datetime | None]  # when its source stopped listing it; null while it does
     removed_at: Mapped[datetime | None]
@@ -224,14 +225,17 @@ class Entity(Base):
 
 
 class Sighting(Base):
-    """When a device itself last reported. Written often, so it lives apart from `devices` and never changes their version."""
+    """When a device itself last reported. Written often, so it lives apart from `devices` and never changes their version.
+
+    Every device has its row from the start: a list by `last_seen` then reads one index, those never seen included.
+    """
 
     __tablename__ = "sightings"
-    __table_args__ = (Index("ix_sightings_last_seen", "last_seen", "device_id"), STRICT)
+    __table_args__ = (Index("ix_sightings_last_seen", "last_seen"), STRICT)
 
-    device_id: Mapped[str] = mapped_column(ForeignKey("devices.device_id"), primary_key=True)
-    last_seen: Mapped[datetime]
-    seen_by: Mapped[str]
+    number: Mapped[int] = mapped_column(ForeignKey("devices.number"), primary_key=True)
+    last_seen: Mapped[datetime | None]
+    seen_by: Mapped[str | None]
 
 
 class SyncRun(Base):
@@ -247,3 +251,41 @@ class SyncRun(Base):
     counts: Mapped[JsonObject]  # {"devices": {"create": 3, …}, …}
     outcome: Mapped[str]
     guard: Mapped[str | None]  # why a plan was held and who let it pass, else null
+
+
+class Change(Base):
+    """One thing that happened to one row. `before` and `after` hold the changed columns alone."""
+
+    __tablename__ = "changes"
+    __table_args__ = (
+        CheckConstraint("kind IN ('source', 'area', 'device', 'entity')", "kind"),
+        CheckConstraint("action IN ('create', 'update', 'remove', 'restore', 'rename', 'move')", "action"),
+        Index("ix_changes_key", "kind", "key"),
+        Index("ix_changes_run_id", "run_id", sqlite_where=text("run_id IS NOT NULL"), postgresql_where=text("run_id IS NOT NULL")),
+        {"sqlite_strict": True, "sqlite_autoincrement": True},  # a number that was given out is never given again
+    )
+
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    kind: Mapped[str]
+    source_id: Mapped[str]
+    key: Mapped[str]  # source_id, area_id, device_id or an entity's id
+    action: Mapped[str]
+    before: Mapped[JsonObject | None]
+    after: Mapped[JsonObject | None]
+    actor: Mapped[str]
+    run_id: Mapped[str | None]
+    request_id: Mapped[str | None]
+
+
+class IdempotencyKey(Base):
+    """The answer to a request that may be sent again, kept for a day."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_kept_at", "kept_at"), STRICT)
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]  # of the request: method, path, query and body
+    status: Mapped[int]
+    body: Mapped[str]
+    kept_at: Mapped[datetime]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import apsw
 
@@ -113,6 +113,7 @@ def configure(connection: apsw.Connection, options: Options = DEFAULTS) -> None:
     connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
     connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
     connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+    connection.create_scalar_function("casefold", _casefold, 1, deterministic=True)  # SQLite's lower() knows ASCII alone
     connection.pragma("cell_size_check", 1)
     connection.pragma("mmap_size", 0)  # a mapped file made the WAL-reset race easier to hit, and turns I/O errors into SIGBUS
     connection.pragma("cache_size", -options.cache_kib)
@@ -128,6 +129,10 @@ def configure(connection: apsw.Connection, options: Options = DEFAULTS) -> None:
     connection.pragma("recursive_triggers", 1)
     if options.query_only:
         connection.pragma("query_only", 1)
+
+
+def _casefold(*values: Any) -> Any:
+    return values[0].casefold() if isinstance(values[0], str) else values[0]
 
 
 def _claim(connection: apsw.Connection, options: Options) -> None:

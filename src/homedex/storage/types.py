@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import JSON, Boolean, DateTime, Dialect, Integer, Text, TypeDecorator
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 
@@ -54,7 +57,13 @@ class UtcDateTime(TypeDecorator[datetime]):
         return moment.astimezone(UTC)
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return to_text(value)
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain).encode
 
 
 class JsonText(TypeDecorator[Any]):
@@ -102,3 +111,28 @@ class Flag(TypeDecorator[bool]):
     def process_result_value(self, value: Any | None, dialect: Dialect) -> bool | None:  # noqa: ARG002
         """A real bool on both engines."""
         return None if value is None else bool(value)
+
+
+def fold(text: str) -> str:
+    """The text with the differences of case taken out."""
+    return text.casefold()
+
+
+class contains_folded(FunctionElement[bool]):  # noqa: N801  (named as SQL functions are)
+    """Whether a text contains another, whatever the case: `contains_folded(column, fold(wanted))`. Null contains nothing."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(contains_folded, "sqlite")
+def _(element: contains_folded, compiler: SQLCompiler, **kw: Any) -> str:
+    # `casefold` is registered on every connection (sqlite.configure): SQLite's own lower() knows ASCII alone.
+    column, wanted = (compiler.process(one, **kw) for one in element.clauses)
+    return f"instr(casefold({column}), {wanted}) > 0"
+
+
+@compiles(contains_folded, "postgresql")
+def _(element: contains_folded, compiler: SQLCompiler, **kw: Any) -> str:
+    column, wanted = (compiler.process(one, **kw) for one in element.clauses)
+    return f"strpos(lower({column}), {wanted}) > 0"

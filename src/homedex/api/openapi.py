@@ -1,0 +1,215 @@
+"""The OpenAPI document: what FastAPI finds in the signatures, and what it cannot see there, from the one list of routes."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from homedex.api.deps import JSON, NDJSON
+from homedex.api.items import view_parameters
+from homedex.api.problems import MEDIA_TYPE
+from homedex.registry import schemas
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from homedex.api.app import Route
+    from homedex.registry.queries import Questions
+
+Schema = dict[str, Any]
+
+DESCRIPTION = """
+Every device and entity of a home or a fleet: what is there, who made it, where it stands, what has changed.
+
+**Lists** take filters: repeat one to accept several values, use different ones to narrow. A suffix asks for more than equality:
+`__gte` and `__lt` compare, `__ic` contains ignoring case, `__empty` tells whether there is a value. Times are RFC 3339 with a
+zone, or relative to now: `last_seen__lt=-7d`. `sort=-last_seen,name` orders, null is smallest, and without it rows come in the
+order in which they were registered. `next` and `prev` lead on; no page loses or repeats a row that stays. `.csv` and `.ndjson`
+give the whole result.
+
+**Edits** are conditional where you ask for it: `If-Match` with the `ETag` you have, `If-None-Match: *` to make something new.
+
+**Errors** are problem documents (RFC 9457) that say what happened and what to do; their `type` leads to a page.
+"""
+
+REF = "#/components/schemas/{model}"
+ALWAYS = (406, 422, 500, 503)
+PARTIAL = ("Device", "Entity", "Area", "Source", "Change")
+OF_KIND: dict[str, Schema] = {
+    "text": {"type": "string", "maxLength": 1024},
+    "time": {"type": "string", "examples": ["2026-11-22T13:52:56Z", "-7d"]},
+    "flag": {"type": "boolean"},
+    "number": {"type": "integer"},
+}
+CONTROL: dict[str, Schema] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50},
+    "count": {"type": "string", "enum": ["exact", "none"], "default": "exact"},
+    "removed": {"type": "string", "enum": ["true", "false", "any"], "default": "false"},
+}
+HEADERS: dict[str, tuple[tuple[str, str], ...]] = {
+    "get": (("If-None-Match", "the `ETag` you have: 304 if the record is still as it was"),),
+    "put": (
+        ("If-Match", "the `ETag` you have: 412 if the record was edited meanwhile; `*`: it must be there"),
+        ("If-None-Match", "`*`: make a new record, or nothing (412)"),
+    ),
+    "edit": (("If-Match", "the `ETag` you have: 412 if the record was edited meanwhile"),),
+}
+MEANINGS = {
+    200: "As asked for",
+    201: "Made, or back again",
+    204: "Done",
+    304: "Still as it was",
+    308: "It has another id now; Location leads there",
+    400: "A parameter that does not exist, a cursor of another list, or a body that is no JSON",
+    404: "There is no such record",
+    406: "The client does not take this media type",
+    409: "The rows that are there do not allow it",
+    410: "It was removed",
+    412: "It was edited meanwhile, is not there, or is there already",
+    413: "The body has more than 16 MiB",
+    415: "The body is of another media type",
+    422: "Something in the request breaks a rule; `errors` says where",
+    500: "Our fault; it was logged",
+    503: "Busy, or the storage cannot be used; try again",
+    507: "No space is left; nothing was written",
+}
+
+
+def document(app: FastAPI, routes: Sequence[Route]) -> Schema:
+    """The whole document, made once."""
+    if app.openapi_schema is None:
+        made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        components = _components(routes)
+        made["components"] = components
+        for route in routes:
+            _describe(made["paths"][route.path][route.method.lower()], route)
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def _components(routes: Sequence[Route]) -> Schema:
+    models: list[type[BaseModel]] = [schemas.Problem, schemas.InvalidProblem]
+    for route in routes:
+        models += [model for model in (*route.answers.values(), route.body) if isinstance(model, type)]
+    inputs = {route.body for route in routes if route.body is not None}
+    wanted: Any = [(model, "validation" if model in inputs else "serialization") for model in dict.fromkeys(models)]
+    _, definitions = models_json_schema(wanted, ref_template=REF)
+    found: Schema = definitions["$defs"]
+    for name in PARTIAL:
+        part = copy.deepcopy(found[name])
+        del part["required"]
+        part.pop("examples", None)
+        part["title"] = part_name = f"{name}Part"
+        part["description"] = "With `fields` these members alone; with `expand` more."
+        found[part_name] = part
+    for noun, name in (
+        ("devices", "Device"),
+        ("entities", "Entity"),
+        ("areas", "Area"),
+        ("sources", "Source"),
+        ("changes", "Change"),
+    ):
+        found[f"{name}Page"]["properties"][noun]["items"] = _whole_or_part(name)
+    parameters = {
+        f"{questions.noun}.{name}": one for questions in _questions(routes) for name, one in _parameters(questions).items()
+    }
+    return {"schemas": found, "parameters": parameters}
+
+
+def _whole_or_part(name: str) -> Schema:
+    return {"anyOf": [{"$ref": REF.format(model=name)}, {"$ref": REF.format(model=f"{name}Part")}]}
+
+
+def _questions(routes: Iterable[Route]) -> list[Questions]:
+    return list(dict.fromkeys(route.listing.questions for route in routes if route.listing is not None))
+
+
+def _parameters(questions: Questions) -> dict[str, Schema]:
+    """Every parameter of a list."""
+    found: dict[str, Schema] = {}
+    for name, about in questions.control.items():
+        schema = CONTROL.get(name, {"type": "string"})
+        if name == "facet":
+            known = [field for field, one in questions.fields.items() if one.facet]
+            schema = {"type": "array", "items": {"type": "string", "enum": known}}
+        found[name] = _parameter(name, about, schema)
+    for name, one in questions.filters.items():
+        items = {"type": "string", "enum": list(one.choices)} if one.choices else OF_KIND[one.kind]
+        found[name] = _parameter(name, one.about, {"type": "array", "items": items, "maxItems": 100})
+    return found
+
+
+def _parameter(name: str, about: str, schema: Schema) -> Schema:
+    return {"name": name, "in": "query", "required": False, "description": about, "schema": schema}
+
+
+def _describe(operation: Schema, route: Route) -> None:
+    """Put in what only the list of routes knows."""
+    for parameter in operation.get("parameters", []):
+        parameter["schema"].pop("title", None)
+    operation.setdefault("parameters", []).extend(_query(route))
+    operation["parameters"] += [
+        {"name": name, "in": "header", "required": False, "description": about, "schema": {"type": "string"}}
+        for name, about in HEADERS.get(route.conditional, ())
+    ]
+    if route.body is not None:
+        operation["requestBody"] = {"required": True, "content": _body(route)}
+    if route.path.endswith("/bulk"):
+        about = "sent again within 24 hours, the request is not carried out twice but gets the same answer"
+        schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]+$"}
+        operation["parameters"].append(
+            {"name": "Idempotency-Key", "in": "header", "required": False, "description": about, "schema": schema}
+        )
+    if not operation["parameters"]:
+        del operation["parameters"]
+    operation["responses"] = _responses(route)
+
+
+def _query(route: Route) -> list[Schema]:
+    found = [
+        _parameter(name, about, {"type": "string", **({"enum": list(values)} if values else {})})
+        for name, (about, values) in route.parameters.items()
+    ]
+    if route.listing is None or not route.takes:
+        return found
+    questions = route.listing.questions
+    names = view_parameters(route.listing) if route.takes == "view" else questions.names(whole=route.takes == "whole")
+    return [*found, *({"$ref": f"#/components/parameters/{questions.noun}.{name}"} for name in names)]
+
+
+def _body(route: Route) -> Schema:
+    assert route.body is not None  # noqa: S101  (the caller has looked)
+    content: Schema = {kind: {"schema": {"$ref": REF.format(model=route.body.__name__)}} for kind in route.kinds}
+    if NDJSON in content:
+        content[NDJSON] = {"schema": {"type": "string", "description": "one row a line"}}
+    return content
+
+
+def _responses(route: Route) -> Schema:
+    found: Schema = {}
+    for status, answer in route.answers.items():
+        response: Schema = {"description": MEANINGS[status]}
+        if isinstance(answer, str):
+            response["content"] = {answer: {"schema": {"type": "string"}}}
+        elif answer is not None:
+            name = answer.__name__
+            response["content"] = {
+                JSON: {"schema": _whole_or_part(name) if route.takes == "view" else {"$ref": REF.format(model=name)}}
+            }
+        if route.conditional and status != 204:  # noqa: PLR2004  (No Content)
+            response["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "of the record as it is in this answer"}}
+        if route.takes == "page":
+            response["headers"] = {"Link": {"schema": {"type": "string"}, "description": "the pages beside this one (RFC 8288)"}}
+        found[str(status)] = response
+    writes = (507,) if route.method != "GET" else ()
+    for status in sorted({*route.faults, *ALWAYS, *writes}):
+        found[str(status)] = {"description": MEANINGS[status]}
+        if status != 304:  # noqa: PLR2004  (Not Modified has no body)
+            model = "InvalidProblem" if status == 422 else "Problem"  # noqa: PLR2004
+            found[str(status)]["content"] = {MEDIA_TYPE: {"schema": {"$ref": REF.format(model=model)}}}
+    return found

@@ -1,0 +1,237 @@
+"""Numbers that order lists, notes, what people set here, changes, search, and answers that may be asked for again.
+
+A new primary key needs the tables built anew: SQLite cannot add one. What 0001 kept is copied.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+from homedex.storage import types
+
+revision = "0002"
+down_revision = "0001"
+
+EPOCH = "1970-01-01T00:00:00.000000Z"
+REBUILT = ("devices", "entities", "sightings", "device_ids")
+LIST_INDEXES = {
+    "devices": ("name", "manufacturer", "model", "area_id", "integration", "source_id", "disabled", "created_at", "modified_at"),
+    "entities": ("entity_id", "name", "domain", "platform", "area_id", "source_id", "disabled", "created_at", "modified_at"),
+}
+OLD_INDEXES = {
+    "areas": ("ix_areas_area_id_source_id",),
+    "devices": (
+        *(
+            f"ix_devices_{column}_device_id"
+            for column in ("area_id", "disabled", "integration", "manufacturer", "model", "source_id")
+        ),
+        "ix_devices_device_id",
+        "ix_devices_removed",
+    ),
+    "entities": (
+        *(f"ix_entities_{column}_entity_id_id" for column in ("area_id", "device_id", "disabled", "domain", "platform")),
+        "ix_entities_entity_id_id",
+        "ix_entities_removed",
+        "uq_entities_source_id_entity_id",
+    ),
+    "sightings": ("ix_sightings_last_seen",),
+    "device_ids": ("ix_device_ids_device_id",),
+}
+
+
+def upgrade() -> None:
+    on_sqlite = op.get_bind().dialect.name == "sqlite"
+    for table, indexes in OLD_INDEXES.items():
+        for index in indexes:
+            op.drop_index(index, table)
+    op.create_index("ix_areas_area_id", "areas", ["area_id", "source_id"])
+    if on_sqlite:
+        for table in REBUILT:
+            op.rename_table(table, f"{table}_before")
+    else:  # nobody has kept data at 0001 there: it was not served yet
+        for table in reversed(REBUILT):
+            op.drop_table(table)
+    create_tables()
+    if on_sqlite:
+        copy_rows()
+        for table in ("device_ids", "sightings", "entities", "devices"):
+            op.drop_table(f"{table}_before")
+        op.execute(SEARCH.format(table="device_search"))
+        op.execute(SEARCH.format(table="entity_search"))
+        op.execute(FILL_DEVICES)
+        op.execute(FILL_ENTITIES)
+    op.add_column("sources", sa.Column("modified_at", types.UtcDateTime(), nullable=False, server_default=EPOCH))
+    op.add_column("sources", sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
+    op.execute("UPDATE sources SET modified_at = coalesce(last_sync_at, created_at)")
+
+
+def downgrade() -> None:
+    raise NotImplementedError("what was written since would be lost: restore the backup from before the upgrade instead")
+
+
+def text(*names: str) -> Iterator[sa.Column[Any]]:
+    return (sa.Column(name, sa.Text(), nullable=True) for name in names)
+
+
+def given(name: str, kind: Any = None) -> sa.Column[Any]:
+    return sa.Column(name, kind or sa.Text(), nullable=False)
+
+
+def bookkeeping() -> Iterator[sa.Column[Any]]:
+    yield given("first_listed_at", types.UtcDateTime())
+    yield sa.Column("last_listed_at", types.UtcDateTime(), nullable=True)
+    yield sa.Column("removed_at", types.UtcDateTime(), nullable=True)
+    yield given("created_at", types.UtcDateTime())
+    yield given("modified_at", types.UtcDateTime())
+    yield given("version", sa.Integer())
+
+
+def disabled() -> sa.Column[Any]:
+    return sa.Column("disabled", types.Flag(), sa.Computed("disabled_by IS NOT NULL", persisted=True), nullable=False)
+
+
+def create_tables() -> None:
+    op.create_table(
+        "devices",
+        given("number", sa.Integer()),
+        *(given(name) for name in ("device_id", "source_id")),
+        *text("name", "name_by_user", "manufacturer", "model", "model_id", "area_id", "integration", "sw_version", "hw_version"),
+        *text("serial_number", "entry_type", "configuration_url", "via_device_id", "parent_device_id", "disabled_by"),
+        disabled(),
+        *(given(name, types.JsonText()) for name in ("labels", "identifiers", "connections")),
+        *text("note"),
+        *(given(name, types.JsonText()) for name in ("extra", "source_values")),
+        *bookkeeping(),
+        sa.CheckConstraint("length(device_id) BETWEEN 1 AND 255", name="ck_devices_device_id_length"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.source_id"], name="fk_devices_source_id"),
+        sa.PrimaryKeyConstraint("number", name="pk_devices"),
+        sa.UniqueConstraint("device_id", name="uq_devices_device_id"),
+        sqlite_strict=True,
+    )
+    op.create_table(
+        "entities",
+        given("number", sa.Integer()),
+        *(given(name) for name in ("id", "entity_id", "source_id")),
+        *text("device_id"),
+        given("domain"),
+        *text("platform", "unique_id", "name", "name_by_user", "area_id", "disabled_by"),
+        disabled(),
+        *text("hidden_by", "entity_category", "device_class"),
+        given("labels", types.JsonText()),
+        *text("note"),
+        *(given(name, types.JsonText()) for name in ("extra", "source_values")),
+        *bookkeeping(),
+        sa.ForeignKeyConstraint(["device_id"], ["devices.device_id"], name="fk_entities_device_id"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.source_id"], name="fk_entities_source_id"),
+        sa.PrimaryKeyConstraint("number", name="pk_entities"),
+        sa.UniqueConstraint("id", name="uq_entities_id"),
+        sqlite_strict=True,
+    )
+    op.create_table(
+        "sightings",
+        given("number", sa.Integer()),
+        sa.Column("last_seen", types.UtcDateTime(), nullable=True),
+        *text("seen_by"),
+        sa.ForeignKeyConstraint(["number"], ["devices.number"], name="fk_sightings_number"),
+        sa.PrimaryKeyConstraint("number", name="pk_sightings"),
+        sqlite_strict=True,
+    )
+    op.create_table(
+        "device_ids",
+        *(given(name) for name in ("old_id", "device_id", "reason")),
+        given("moved_at", types.UtcDateTime()),
+        sa.ForeignKeyConstraint(["device_id"], ["devices.device_id"], name="fk_device_ids_device_id"),
+        sa.PrimaryKeyConstraint("old_id", name="pk_device_ids"),
+        sqlite_strict=True,
+    )
+    op.create_table(
+        "changes",
+        given("seq", sa.Integer()),
+        given("at", types.UtcDateTime()),
+        *(given(name) for name in ("kind", "source_id", "key", "action")),
+        *(sa.Column(name, types.JsonText(), nullable=True) for name in ("before", "after")),
+        given("actor"),
+        *text("run_id", "request_id"),
+        sa.CheckConstraint("kind IN ('source', 'area', 'device', 'entity')", name="ck_changes_kind"),
+        sa.CheckConstraint("action IN ('create', 'update', 'remove', 'restore', 'rename', 'move')", name="ck_changes_action"),
+        sa.PrimaryKeyConstraint("seq", name="pk_changes"),
+        sqlite_strict=True,
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "idempotency_keys",
+        *(given(name) for name in ("key", "digest")),
+        given("status", sa.Integer()),
+        given("body"),
+        given("kept_at", types.UtcDateTime()),
+        sa.PrimaryKeyConstraint("key", name="pk_idempotency_keys"),
+        sqlite_strict=True,
+    )
+    create_indexes()
+
+
+def create_indexes() -> None:
+    for table, columns in LIST_INDEXES.items():
+        for column in columns:
+            op.create_index(f"ix_{table}_{column}", table, ["removed_at", column])
+    op.create_index("ix_entities_of_device", "entities", ["device_id", "removed_at"])
+    present = {f"{engine}_where": sa.text("removed_at IS NULL") for engine in ("sqlite", "postgresql")}
+    op.create_index("uq_entities_source_id_entity_id", "entities", ["source_id", "entity_id"], unique=True, **present)  # type: ignore[arg-type]
+    op.create_index("ix_sightings_last_seen", "sightings", ["last_seen"])
+    op.create_index("ix_device_ids_device_id", "device_ids", ["device_id"])
+    op.create_index("ix_changes_key", "changes", ["kind", "key"])
+    of_run = {f"{engine}_where": sa.text("run_id IS NOT NULL") for engine in ("sqlite", "postgresql")}
+    op.create_index("ix_changes_run_id", "changes", ["run_id"], **of_run)  # type: ignore[arg-type]
+    op.create_index("ix_idempotency_keys_kept_at", "idempotency_keys", ["kept_at"])
+
+
+COPIED = {
+    "devices": (
+        *("device_id", "source_id", "name", "name_by_user", "manufacturer", "model", "model_id", "area_id", "integration"),
+        *("sw_version", "hw_version", "serial_number", "entry_type", "configuration_url", "via_device_id", "parent_device_id"),
+        *("disabled_by", "labels", "identifiers", "connections", "extra", "first_listed_at", "last_listed_at", "removed_at"),
+        *("created_at", "modified_at", "version"),
+    ),
+    "entities": (
+        *("id", "entity_id", "source_id", "device_id", "domain", "platform", "unique_id", "name", "name_by_user", "area_id"),
+        *("disabled_by", "hidden_by", "entity_category", "device_class", "labels", "extra", "first_listed_at", "last_listed_at"),
+        *("removed_at", "created_at", "modified_at", "version"),
+    ),
+}
+
+
+def copy_rows() -> None:
+    for table, names in COPIED.items():
+        columns = ", ".join(names)
+        rows = f"SELECT {columns}, '{{}}' FROM {table}_before ORDER BY rowid"  # noqa: S608  (names of our own)
+        op.execute(f"INSERT INTO {table} ({columns}, source_values) {rows}")
+    op.execute("INSERT INTO sightings SELECT number, last_seen, seen_by FROM devices LEFT JOIN sightings_before USING (device_id)")
+    op.execute("INSERT INTO device_ids SELECT old_id, device_id, reason, moved_at FROM device_ids_before")
+
+
+SEARCH = """
+    CREATE VIRTUAL TABLE {table} USING fts5 (
+        names, facts, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+    )
+"""
+FILL_DEVICES = """
+    INSERT INTO device_search (rowid, names, facts)
+    SELECT number, concat_ws(' ', name_by_user, name),
+        concat_ws(' ', manufacturer, model, model_id, serial_number, device_id, identifiers, connections, labels, note, area_id,
+            (SELECT areas.name FROM areas WHERE areas.area_id = devices.area_id AND areas.source_id = devices.source_id),
+            (SELECT group_concat(entity_id, ' ') FROM entities
+             WHERE entities.device_id = devices.device_id AND entities.removed_at IS NULL))
+    FROM devices WHERE removed_at IS NULL
+"""
+FILL_ENTITIES = """
+    INSERT INTO entity_search (rowid, names, facts)
+    SELECT entities.number, concat_ws(' ', entities.name_by_user, entities.name, entities.entity_id),
+        concat_ws(' ', entities.id, entities.unique_id, entities.platform, entities.device_class, entities.labels, entities.note,
+            devices.name_by_user, devices.name, devices.manufacturer, devices.model, devices.serial_number,
+            coalesce(entities.area_id, devices.area_id),
+            (SELECT areas.name FROM areas
+             WHERE areas.area_id = coalesce(entities.area_id, devices.area_id) AND areas.source_id = entities.source_id))
+    FROM entities LEFT JOIN devices USING (device_id) WHERE entities.removed_at IS NULL
+"""

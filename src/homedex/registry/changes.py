@@ -1,0 +1,127 @@
+"""Changes: what happened to every source, area, device and entity, in order; written with what happened."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, func, or_, select
+
+from homedex.registry import tables
+from homedex.registry.devices import absent
+from homedex.registry.pages import Listing
+from homedex.registry.queries import Field, Parameter, Query, Questions, filters_of
+from homedex.registry.tables import table_of
+from homedex.storage.rows import insert_rows
+
+COLUMNS = ("at", "kind", "source_id", "key", "action", "before", "after", "actor", "run_id", "request_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When something is written, and by whom.
+
+    Args:
+        at: the time of the transaction, aware UTC.
+        actor: "api", "sync", "import", "demo" or "command".
+        run_id: of the sync.
+        request_id: of the HTTP request.
+    """
+
+    at: datetime
+    actor: str
+    run_id: str | None = None
+    request_id: str | None = None
+
+
+class Change(NamedTuple):
+    """What happened to one row: `before` and `after` hold the changed columns alone, Python values."""
+
+    kind: str
+    source_id: str
+    key: str
+    action: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+
+def append(connection: Connection, entries: Iterable[Change], stamp: Stamp) -> None:
+    """Write down what has just been written."""
+    insert_rows(
+        connection,
+        _table,
+        COLUMNS,
+        [(stamp.at, *entry, stamp.actor, stamp.run_id, stamp.request_id) for entry in entries],
+    )
+
+
+def prune(connection: Connection, *, keep: timedelta, now: datetime) -> int:
+    """Forget changes that are older than `keep`; the newest stays, because totals are remembered by its number.
+
+    Returns: how many were forgotten.
+    """
+    newest = select(func.max(_table.c.seq)).scalar_subquery()
+    return connection.execute(delete(_table).where(_table.c.at < now - keep, _table.c.seq < newest)).rowcount
+
+
+_table = table_of(tables.Change)
+_columns = _table.c
+_fields = {
+    "seq": Field(_columns.seq, "number", sortable=True),
+    "at": Field(_columns.at, "time"),
+    "kind": Field(_columns.kind, facet=True),
+    "source_id": Field(_columns.source_id, facet=True),
+    "key": Field(_columns.key),
+    "action": Field(_columns.action, facet=True),
+    "before": Field(_columns.before, "json"),
+    "after": Field(_columns.after, "json"),
+    "actor": Field(_columns.actor, facet=True),
+    "run_id": Field(_columns.run_id),
+    "request_id": Field(_columns.request_id),
+}
+
+CHANGES = Listing(
+    questions=Questions(
+        noun="changes",
+        fields=_fields,
+        filters=filters_of(
+            _fields,
+            [
+                Parameter(
+                    *("since", "number", lambda binds: or_(*(_columns.seq > bind for bind in binds))),
+                    "after the change of that seq",
+                    of="seq",
+                    type=_columns.seq.type,
+                )
+            ],
+        ),
+        has_tombstones=False,
+    ),
+    table=tables.Change,
+    key=(_columns.seq,),
+    indexed=frozenset({"seq"}),
+)
+
+
+def list_changes_of_device(connection: Connection, device_id: str, query: Query) -> tuple[bytes, dict[str, str | None]]:
+    """A page of what happened to one device, those that were removed included.
+
+    Raises:
+        NotFound: no device has that id, and no change is known of it.
+        Moved: it has another id now.
+    """
+    mine = query.only("kind", "device").only("key", device_id)
+    page = CHANGES.page(connection, mine)
+    if connection.scalar(_first_of_device, {"device_id": device_id}) is None:
+        raise absent(connection, device_id, None)
+    return page
+
+
+_first_of_device = select(
+    func.coalesce(
+        select(table_of(tables.Device).c.number)
+        .where(table_of(tables.Device).c.device_id == bindparam("device_id"))
+        .scalar_subquery(),
+        select(func.min(_columns.seq)).where(_columns.kind == "device", _columns.key == bindparam("device_id")).scalar_subquery(),
+    )
+)

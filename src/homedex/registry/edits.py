@@ -1,0 +1,403 @@
+"""Edits: what people and scripts want otherwise, one record or ten thousand, by the same rules.
+
+A record of the source `manual` may be edited whole. Of a record that another source keeps, the fields that belong to people
+(`records.USER_FIELDS`) may be set: the value set here wins, what the source says is kept in `source_values`, and a patch that
+takes a member out of `source_values` lets the source speak again.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from homedex.errors import BulkRefused, Conflict, Gone, HomedexError, Invalid, NotFound, PreconditionFailed
+from homedex.registry import areas, devices, entities
+from homedex.registry.changes import Stamp
+from homedex.registry.records import NOUNS, USER_FIELDS, Row, Update, create_rows, remove_rows, update_rows
+from homedex.registry.sources import MANUAL, ensure_manual_source
+from homedex.storage.rows import json_values
+from homedex.storage.types import to_text
+
+Status = Literal["created", "updated", "restored", "unchanged", "failed"]
+
+CLOCK_SKEW = timedelta(days=1)
+"""How far ahead of ours a device's clock may be."""
+
+FACTS = {"devices": devices.FACTS, "entities": entities.FACTS, "areas": areas.FACTS}
+MERGED = ("extra",)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What one record shall be.
+
+    Args:
+        key: its id; an entity's entity_id or id.
+        values: columns and what they shall be; None clears. A device may have `last_seen` among them.
+        way: "put" replaces the whole, "patch" changes a record that is there, "upsert" makes it if it is not.
+        versions: the record must have one of these; empty: it must be there; None: nothing is asked.
+        only_new: the record must not be there.
+        source_id: whose record, where several sources have one.
+        error: why it cannot be done, where that is known before.
+    """
+
+    key: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    way: Literal["put", "patch", "upsert"] = "patch"
+    versions: frozenset[int] | None = None
+    only_new: bool = False
+    source_id: str | None = None
+    error: HomedexError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one edit: `key` is the record's own (an entity's id)."""
+
+    key: str
+    status: Status
+    error: HomedexError | None = None
+
+
+class DryRun(Exception):
+    """Carries the outcomes of a transaction that must not be kept."""
+
+    def __init__(self, outcomes: list[Outcome]) -> None:
+        super().__init__("dry run")
+        self.outcomes = outcomes
+
+
+def apply_bulk(  # noqa: PLR0913  (what a bulk request asks)
+    connection: Connection, noun: str, edits: Sequence[Edit], stamp: Stamp, *, atomic: bool, dry_run: bool
+) -> list[Outcome]:
+    """Do many edits, one after another as far as anybody can tell.
+
+    Returns: what became of each.
+    Raises:
+        BulkRefused: `atomic`, and some could not be done; `results` says which. Nothing was written.
+        DryRun: with the outcomes that the same call would have otherwise. Nothing was written.
+    """
+    outcomes = apply(connection, noun, edits, stamp)
+    failed = [(index, outcome) for index, outcome in enumerate(outcomes) if outcome.error is not None]
+    if atomic and failed:
+        index, first = failed[0]
+        more = f" {len(failed) - 1} more in `results`." if len(failed) > 1 else ""
+        detail = f"row {index}: {first.error.detail if first.error else ''}{more} Nothing was written."
+        raise BulkRefused(detail, results=results_of(outcomes))
+    if dry_run:
+        raise DryRun(outcomes)
+    return outcomes
+
+
+def results_of(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+    """Outcomes as they cross the wire."""
+    return [
+        {"index": index, "id": outcome.key, "status": outcome.status, "error": outcome.error and problem_of(outcome.error)}
+        for index, outcome in enumerate(outcomes)
+    ]
+
+
+def problem_of(error: HomedexError) -> dict[str, Any]:
+    """The members of a problem document that do not depend on a request."""
+    own = {"type": f"/problems/{error.slug}", "title": error.title, "status": error.status, "detail": error.detail}
+    return {**own, **error.extensions}
+
+
+def apply_one(connection: Connection, noun: str, edit: Edit, stamp: Stamp) -> Outcome:
+    """Do one edit; raises why it cannot be done."""
+    outcome = apply(connection, noun, [edit], stamp)[0]
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome
+
+
+def apply(connection: Connection, noun: str, edits: Sequence[Edit], stamp: Stamp) -> list[Outcome]:
+    """Do edits in order; one that cannot be done fails alone.
+
+    They go in waves: an edit of a record that the wave has touched begins the next one, so that it finds what it left.
+    """
+    outcomes: list[Outcome] = []
+    wave: list[Edit] = []
+    touched: set[str] = set()
+    for edit in edits:
+        names = {edit.key, str(edit.values.get("entity_id", edit.key))}
+        if not touched.isdisjoint(names):
+            outcomes += _Wave(connection, noun, stamp).do(wave)
+            wave, touched = [], set()
+        wave.append(edit)
+        touched |= names
+    return outcomes + _Wave(connection, noun, stamp).do(wave)
+
+
+class _Wave:
+    """Edits of different records: looked up together, decided one by one, written together."""
+
+    def __init__(self, connection: Connection, noun: str, stamp: Stamp) -> None:
+        self.connection, self.noun, self.stamp = connection, noun, stamp
+        self.kind = NOUNS[noun]
+        self.facts = FACTS[noun]
+        self.blank = {name: self.kind.blank[name] for name in self.facts}
+        self.new: list[Row] = []
+        self.updates: dict[tuple[str, str], list[Update]] = {}
+        self.sightings: list[tuple[str, Any]] = []
+
+    def do(self, edits: Sequence[Edit]) -> list[Outcome]:
+        """What became of each edit, after all is written."""
+        if not edits:
+            return []
+        self._look_up(edits)
+        outcomes = [self._decide(edit) for edit in edits]
+        if self.new:
+            ensure_manual_source(self.connection, self.stamp)
+            create_rows(self.connection, self.noun, MANUAL, self.new, self.stamp)
+        for (source_id, action), updates in self.updates.items():
+            update_rows(self.connection, self.noun, source_id, updates, self.stamp, action=action)
+        devices.record_sightings(self.connection, self.sightings, seen_by=self.stamp.actor)
+        return outcomes
+
+    def _look_up(self, edits: Sequence[Edit]) -> None:
+        keys = [edit.key for edit in edits]
+        columns = ["version", "source_id", "removed_at", self.kind.key, *self.facts]
+        if self.noun != "areas":
+            columns.append("source_values")
+        self.stored: dict[str, list[Row]] = {}
+        self.holders: dict[tuple[str, str], str] = {}
+        self.devices: set[str] = set()
+        if self.noun != "entities":
+            for row in _find(self.connection, self.kind.table, self.kind.key, keys, columns):
+                self.stored.setdefault(row[self.kind.key], []).append(row)
+            return
+        names = {*keys, *(edit.values["entity_id"] for edit in edits if edit.values.get("entity_id"))}
+        for row in _find(self.connection, self.kind.table, "entity_id", sorted(names), columns):
+            if row["removed_at"] is None:
+                self.stored.setdefault(row["entity_id"], []).append(row)
+                self.holders[row["source_id"], row["entity_id"]] = row["id"]
+        for row in _find(self.connection, self.kind.table, "id", keys, columns):
+            if row["id"] not in self.stored:
+                self.stored[row["id"]] = [row]
+        wanted = sorted({edit.values["device_id"] for edit in edits if edit.values.get("device_id")})
+        found = _find(self.connection, NOUNS["devices"].table, "device_id", wanted, ["device_id", "removed_at"])
+        self.devices = {row["device_id"] for row in found if row["removed_at"] is None}
+
+    def _decide(self, edit: Edit) -> Outcome:
+        try:
+            if edit.error is not None:
+                raise edit.error
+            return self._decided(edit)
+        except HomedexError as error:
+            return Outcome(edit.key, "failed", error)
+
+    def _decided(self, edit: Edit) -> Outcome:
+        stored = self._stored(edit)
+        self._check(edit, stored)
+        if stored is None:
+            return self._create(edit)
+        wanted = self._wanted(edit, stored)
+        after = {name: value for name, value in wanted.items() if stored[name] != value}
+        action = "update"
+        if stored["removed_at"] is not None:
+            after, action = after | {"removed_at": None}, "restore"
+        key = str(stored[self.kind.key])
+        self._check_values(edit, stored["source_id"], key, after, restored=action == "restore")
+        self._see(edit, key)
+        if not after:
+            return Outcome(key, "unchanged")
+        before = {name: stored[name] for name in after}
+        self.updates.setdefault((stored["source_id"], action), []).append(Update(key, before, after))
+        return Outcome(key, "restored" if action == "restore" else "updated")
+
+    def _stored(self, edit: Edit) -> Row | None:
+        """The record that is meant."""
+        rows = [row for row in self.stored.get(edit.key, ()) if edit.source_id in {None, row["source_id"]}]
+        if self.noun == "areas" and edit.way != "patch":
+            rows = [row for row in rows if row["source_id"] == MANUAL]
+        if len(rows) > 1:
+            present = [row for row in rows if row["removed_at"] is None] or rows
+            own = [row for row in present if row["source_id"] == MANUAL] if self.noun == "areas" else present
+            if len(own) != 1:
+                sources = sorted(row["source_id"] for row in rows)
+                raise Conflict(f"{edit.key!r} is in several sources. Say which by source_id.", sources=sources)
+            return own[0]
+        return rows[0] if rows else None
+
+    def _check(self, edit: Edit, stored: Row | None) -> None:
+        """Whether the edit may be done at all."""
+        there = stored is not None and stored["removed_at"] is None
+        if edit.only_new and there:
+            raise PreconditionFailed(
+                f"{edit.key!r} is there already, and `If-None-Match: *` asks for a new one. Nothing was changed."
+            )
+        if edit.versions is not None and (not there or (stored and edit.versions and stored["version"] not in edit.versions)):
+            now = f"is at version {stored['version']} now" if there and stored else "is not there"
+            raise PreconditionFailed(f"{edit.key!r} {now}, which `If-Match` does not allow. Get it again, and repeat your change.")
+        if stored is None:
+            if edit.way == "patch":
+                raise self._absent(edit.key, None)
+            if self.noun == "devices":
+                moved = devices.absent(self.connection, edit.key, None)
+                if not isinstance(moved, NotFound):
+                    raise moved
+        elif stored["source_id"] != MANUAL:
+            self._check_foreign(edit, stored)
+        elif not there and edit.way == "patch":
+            raise self._absent(edit.key, stored)
+
+    def _absent(self, key: str, stored: Row | None) -> HomedexError:
+        if self.noun == "devices":
+            return devices.absent(self.connection, key, None if stored is None else stored["removed_at"])
+        if stored is not None:
+            return Gone(f"the {self.kind.kind} {key!r} was removed.", removed_at=to_text(stored["removed_at"]))
+        return NotFound(f"no {self.kind.kind} has the id {key!r}.")
+
+    def _check_foreign(self, edit: Edit, stored: Row) -> None:
+        if stored["removed_at"] is not None:
+            raise self._absent(edit.key, stored)
+        facts = sorted(set(edit.values) - {*USER_FIELDS, "source_values", "last_seen", self.kind.key})
+        facts = [name for name in facts if edit.way == "put" or stored.get(name) != edit.values[name]]
+        if edit.way == "put" or facts or self.noun == "areas":
+            what = f"what it says ({', '.join(facts)})" if facts and edit.way != "put" else "it as a whole"
+            raise Conflict(
+                f"the {self.kind.kind} {edit.key!r} belongs to the source {stored['source_id']!r}, and {what} is changed there. "
+                + ("" if self.noun == "areas" else f"Here a PATCH may set {', '.join(USER_FIELDS)}."),
+                source_id=stored["source_id"],
+            )
+
+    def _wanted(self, edit: Edit, stored: Row) -> Row:
+        """The columns as they shall be."""
+        values = {name: value for name, value in edit.values.items() if name in self.facts}
+        cleared = {name: self.kind.blank[name] for name, value in values.items() if value is None}
+        values |= cleared
+        if edit.way == "put":
+            kept = {"entity_id": stored["entity_id"], "domain": stored["domain"]} if self.noun == "entities" else {}
+            return self.blank | kept | values
+        for name in MERGED:
+            if name in values and name not in cleared:
+                values[name] = merged(stored[name], values[name])
+        if "entity_id" in values:
+            values["domain"] = values["entity_id"].partition(".")[0]
+        if stored["source_id"] == MANUAL:
+            if edit.values.get("source_values"):
+                raise _wrong("source_values", "has no meaning for what is kept by hand")
+            return values
+        return self._beside_source(edit, stored, {name: values[name] for name in values if name in USER_FIELDS})
+
+    def _beside_source(self, edit: Edit, stored: Row, values: Row) -> Row:
+        """A person's fields, and what the source says of them."""
+        theirs = dict(stored["source_values"])
+        if "source_values" in edit.values:
+            given = edit.values["source_values"]
+            released = list(theirs) if given is None else list(given)
+            if given is not None and any(value is not None and theirs.get(name) != value for name, value in given.items()):
+                raise _wrong("source_values", "is what the source says; a member can only be taken out, by null")
+            for name in released:
+                if name in theirs and (given is None or given[name] is None):
+                    values.setdefault(name, theirs[name])
+                    del theirs[name]
+        released_now = set(stored["source_values"]) - set(theirs)
+        for name in values:
+            if name not in {"note", *released_now}:
+                theirs.setdefault(name, stored[name])
+        return values | {"source_values": theirs}
+
+    def _create(self, edit: Edit) -> Outcome:
+        values = {name: value for name, value in edit.values.items() if name in self.facts and value is not None}
+        row = self.blank | values
+        key = edit.key
+        if self.noun == "entities":
+            row["entity_id"] = edit.values.get("entity_id") or edit.key
+            row["domain"] = row["entity_id"].partition(".")[0]
+            key = edit.values.get("id") or self._new_id(row["entity_id"])
+        if self.noun == "areas" and not row["name"]:
+            raise _wrong("name", "must be given for a new area")
+        row[self.kind.key] = key
+        self._check_values(edit, MANUAL, key, row, restored=True)
+        self._see(edit, key)
+        self.new.append(row)
+        return Outcome(key, "created")
+
+    def _new_id(self, entity_id: str) -> str:
+        """An id like a registry's, the same for a dry run and the run itself."""
+        newest = self.connection.scalar(select(func.max(self.kind.table.c.number))) or 0
+        return hashlib.blake2s(f"{MANUAL}:{newest}:{len(self.new)}:{entity_id}".encode(), digest_size=16).hexdigest()
+
+    def _check_values(self, edit: Edit, source_id: str, key: str, after: Row, *, restored: bool) -> None:
+        """What only the other rows can tell."""
+        if self.noun == "entities":
+            device_id = after.get("device_id")
+            if device_id is not None and device_id not in self.devices:
+                raise _wrong("device_id", f"no device has the id {device_id!r}")
+            entity_id = after.get("entity_id")
+            if restored and entity_id is None:
+                entity_id = self.stored[edit.key][0]["entity_id"]
+            if entity_id is not None:
+                holder = self.holders.setdefault((source_id, entity_id), key)
+                if holder != key:
+                    raise Conflict(f"the entity_id {entity_id!r} is taken by {holder!r}. Rename that one first.", id=holder)
+
+    def _see(self, edit: Edit, key: str) -> None:
+        last_seen = edit.values.get("last_seen")
+        if last_seen is None:
+            return
+        if last_seen > self.stamp.at + CLOCK_SKEW:
+            raise _wrong("last_seen", "lies in the future; it could never be corrected, because a sighting is not taken back")
+        self.sightings.append((key, last_seen))
+
+
+def remove_one(connection: Connection, noun: str, edit: Edit, stamp: Stamp) -> None:
+    """Turn a record that is kept by hand into a tombstone.
+
+    Raises:
+        Conflict: it belongs to a source: remove it there.
+        PreconditionFailed: it has another version than `edit.versions` allows.
+        NotFound, Gone, Moved: see `devices.get_device`.
+    """
+    wave = _Wave(connection, noun, stamp)
+    wave._look_up([edit])  # noqa: SLF001  (its own room)
+    stored = wave._stored(edit)  # noqa: SLF001
+    wave._check(edit, stored)  # noqa: SLF001
+    if stored is None or stored["removed_at"] is not None:
+        raise wave._absent(edit.key, stored)  # noqa: SLF001
+    if stored["source_id"] != MANUAL:
+        raise Conflict(
+            f"the {wave.kind.kind} {edit.key!r} belongs to the source {stored['source_id']!r}, "
+            "whose next sync would bring it back. "
+            "Remove it there.",
+            source_id=stored["source_id"],
+        )
+    remove_rows(connection, noun, MANUAL, [stored[wave.kind.key]], stamp)
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """A JSON merge patch (RFC 7396) applied: null takes a member out, objects merge, anything else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
+    return result
+
+
+def _wrong(name: str, detail: str) -> Invalid:
+    return Invalid(f"#/{name}: {detail}.", [{"pointer": f"#/{name}", "detail": detail}])
+
+
+def _find(connection: Connection, table: Any, column: str, values: Iterable[str], columns: Sequence[str]) -> list[Row]:
+    """The rows that have one of these values."""
+    wanted = list(values)
+    if not wanted:
+        return []
+    chosen = [table.c[name] for name in columns]
+    if len(wanted) == 1:
+        found = select(*chosen).where(table.c[column] == bindparam("value"))
+        rows = connection.execute(found, {"value": wanted[0]})
+    else:
+        one = func.json_each(bindparam("values")).table_valued("value")
+        found = select(*chosen).where(table.c[column].in_(select(one.c.value).select_from(one)))
+        rows = connection.execute(found, {"values": json_values(wanted)})
+    return [dict(zip(columns, row, strict=True)) for row in rows]
