@@ -96,8 +96,8 @@ def test_a_registry_of_the_first_schema_comes_up_with_all_its_rows(tmp_path: Pat
         )
     connection.execute(f"INSERT INTO sightings VALUES ('a', {at}, 'x')")
     connection.execute(
-        "INSERT INTO entities (id, entity_id, source_id, device_id, domain, labels, extra, first_listed_at, created_at, modified_at,"
-        f" version) VALUES ('e', 'light.a', 'h', 'a', 'light', '[]', '{{}}', {at}, {at}, {at}, 2)"
+        "INSERT INTO entities (id, entity_id, source_id, device_id, domain, labels, extra, first_listed_at, created_at,"
+        f" modified_at, version) VALUES ('e', 'light.a', 'h', 'a', 'light', '[]', '{{}}', {at}, {at}, {at}, 2)"
     )
     connection.execute(f"INSERT INTO device_ids VALUES ('old', 'a', 'split', {at})")
     connection.close()

@@ -119,7 +119,7 @@ def _write_kind(connection: Connection, noun: str, source_id: str, plan: KindPla
     records.remove_rows(connection, noun, source_id, plan.remove, stamp)
     if noun == "entities":
         renamed = [change.key for change in (*plan.update, *plan.restore) if "entity_id" in change.after]
-        records.free_entity_ids(connection, source_id, renamed)
+        records.free_entity_ids(connection, renamed)
     records.write_values(connection, noun, source_id, plan.update, stamp)
     records.write_values(connection, noun, source_id, plan.restore, stamp, action="restore")
     records.create_rows(connection, noun, source_id, plan.create, stamp)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from homedex.registry import schema
 from homedex.storage.database import Database
-from homedex.storage.lanes import driver
+from homedex.storage.rows import driver
 from homedex.storage.sqlite import JOURNAL_LIMIT_BYTES, wal_bytes
 
 WANTED: dict[str, object] = {

@@ -160,7 +160,7 @@ DEVICES = Listing(
     ),
     table=Device,
     key=(_d.number,),
-    joined=_table.join(_sightings, _s.number == _d.number),
+    beside=(_sightings, _s.number == _d.number),
     expansions={"entities": _entities_nested, "area": _area_nested},
     indexed=frozenset(
         {

@@ -9,9 +9,10 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Select, Table, bindparam, func, select
 
 from homedex.errors import BulkRefused, Conflict, Gone, HomedexError, Invalid, NotFound, PreconditionFailed
 from homedex.registry import areas, devices, entities
@@ -387,17 +388,22 @@ def _wrong(name: str, detail: str) -> Invalid:
     return Invalid(f"#/{name}: {detail}.", [{"pointer": f"#/{name}", "detail": detail}])
 
 
-def _find(connection: Connection, table: Any, column: str, values: Iterable[str], columns: Sequence[str]) -> list[Row]:
+def _find(connection: Connection, table: Table, column: str, values: Iterable[str], columns: Sequence[str]) -> list[Row]:
     """The rows that have one of these values."""
     wanted = list(values)
     if not wanted:
         return []
-    chosen = [table.c[name] for name in columns]
     if len(wanted) == 1:
-        found = select(*chosen).where(table.c[column] == bindparam("value"))
-        rows = connection.execute(found, {"value": wanted[0]})
+        rows = connection.execute(_select(table, column, tuple(columns), several=False), {"value": wanted[0]})
     else:
-        one = func.json_each(bindparam("values")).table_valued("value")
-        found = select(*chosen).where(table.c[column].in_(select(one.c.value).select_from(one)))
-        rows = connection.execute(found, {"values": json_values(wanted)})
+        rows = connection.execute(_select(table, column, tuple(columns), several=True), {"values": json_values(wanted)})
     return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+@lru_cache(maxsize=256)
+def _select(table: Table, column: str, columns: tuple[str, ...], *, several: bool) -> Select[Any]:
+    chosen = select(*(table.c[name] for name in columns))
+    if not several:
+        return chosen.where(table.c[column] == bindparam("value"))
+    one = func.json_each(bindparam("values")).table_valued("value")
+    return chosen.where(table.c[column].in_(select(one.c.value).select_from(one)))

@@ -4,8 +4,9 @@ Whoever writes, a sync, a request or a command, makes `Update`s and rows; what i
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -148,14 +149,15 @@ def create_rows(connection: Connection, noun: str, source_id: str, rows: Sequenc
     insert_rows(connection, kind.table, tuple(blank), [tuple((blank | row).values()) for row in rows])
     changes.append(connection, (Change(kind.kind, source_id, row[kind.key], "create", None, _said(row)) for row in rows), stamp)
     if noun == "areas":
-        search.refresh(connection, areas=[(source_id, row["area_id"]) for row in rows])
+        search.refresh_areas(connection, [(source_id, row["area_id"]) for row in rows])
         return
     if noun == "devices":
         new = select(kind.table.c.number).where(kind.table.c.number > before)
         connection.execute(insert(table_of(Sighting)).from_select(["number"], new))
     search.add_new(connection, noun, before)
     if noun == "entities":
-        search.refresh_devices(connection, {row["device_id"] for row in rows if row.get("device_id")})
+        devices = {row["device_id"] for row in rows if row.get("device_id")}
+        search.refresh_devices(connection, devices, with_entities=False)
 
 
 def _said(row: Row) -> Row:
@@ -174,15 +176,13 @@ def update_rows(  # noqa: PLR0913  (whose rows, which, and why)
         return
     kind = NOUNS[noun]
     by_columns: dict[tuple[str, ...], list[Row]] = {}
-    extra = {"last_listed_at": None} if action == "restore" else {}
+    again = {"last_listed_at": None} if action == "restore" else {}
     for one in updates:
-        columns: Row = {"modified_at": stamp.at, **one.after, **extra}
-        by_columns.setdefault(tuple(columns), []).append(
-            {"the_key": one.key} | {f"new_{name}": value for name, value in columns.items()}
-        )
-    for names, parameters in by_columns.items():
-        values: Row = {name: bindparam(f"new_{name}") for name in names}
-        connection.execute(_one_row(noun, source_id).values(values | {"version": kind.table.c.version + 1}), parameters)
+        columns: Row = {"modified_at": stamp.at, **one.after, **again}
+        values = {f"new_{name}": value for name, value in columns.items()}
+        by_columns.setdefault(tuple(columns), []).append({"the_key": one.key, "the_source": source_id} | values)
+    for names, rows in by_columns.items():
+        connection.execute(_update(noun, names), rows[0] if len(rows) == 1 else rows)
     changes.append(
         connection,
         (
@@ -198,22 +198,23 @@ def update_rows(  # noqa: PLR0913  (whose rows, which, and why)
         ),
         stamp,
     )
-    _index(connection, noun, source_id, [one for one in updates if not SEARCHED[noun].isdisjoint(one.after)])
+    _index(connection, noun, source_id, updates)
 
 
 def _index(connection: Connection, noun: str, source_id: str, updates: Sequence[Update]) -> None:
+    """Bring the search index to what rows say now."""
+    updates = [one for one in updates if not SEARCHED[noun].isdisjoint(one.after)]
     if not updates:
         return
     keys = [one.key for one in updates]
     if noun == "areas":
-        search.refresh(connection, areas=[(source_id, key) for key in keys])
+        search.refresh_areas(connection, [(source_id, key) for key in keys])
     elif noun == "devices":
-        search.refresh(connection, devices=keys)
+        search.refresh_devices(connection, keys, with_entities=True)
     else:
-        search.refresh(connection, entities=keys)
-        moved = {row["device_id"] for one in updates for row in (one.before, one.after) if row.get("device_id")}
-        moved |= devices_of(connection, keys)
-        search.refresh_devices(connection, moved)
+        search.refresh_entities(connection, keys)
+        left = {one.before["device_id"] for one in updates if one.before.get("device_id")}
+        search.refresh_devices(connection, left | devices_of(connection, keys), with_entities=False)
 
 
 def devices_of(connection: Connection, keys: Iterable[str]) -> set[str]:
@@ -243,10 +244,11 @@ def _beside(one: Update, stored: Row) -> Update:
     return Update(one.key, before | {"source_values": stored}, after | {"source_values": stored | hidden})
 
 
-def free_entity_ids(connection: Connection, source_id: str, keys: Sequence[str]) -> None:
+def free_entity_ids(connection: Connection, keys: Sequence[str]) -> None:
     """Give entities that are about to be renamed an interim entity_id, so that two can swap theirs."""
     if keys:
-        interim = _one_row("entities", source_id).values(entity_id=bindparam("interim"))
+        table = NOUNS["entities"].table
+        interim = update(table).where(table.c.id == bindparam("the_key")).values(entity_id=bindparam("interim"))
         connection.execute(interim, [{"the_key": key, "interim": f"~{key}"} for key in keys])
 
 
@@ -255,18 +257,20 @@ def remove_rows(connection: Connection, noun: str, source_id: str, keys: Sequenc
     if not keys:
         return
     kind = NOUNS[noun]
-    gone = {"removed_at": stamp.at, "last_listed_at": stamp.at, "modified_at": stamp.at, "version": kind.table.c.version + 1}
-    connection.execute(_one_row(noun, source_id).values(gone), [{"the_key": key} for key in keys])
+    gone = {f"new_{name}": stamp.at for name in ("removed_at", "last_listed_at", "modified_at")}
+    statement = _update(noun, ("removed_at", "last_listed_at", "modified_at"))
+    connection.execute(statement, [{"the_key": key, "the_source": source_id, **gone} for key in keys])
     before, after = {"removed_at": None}, {"removed_at": stamp.at}
     changes.append(connection, (Change(kind.kind, source_id, key, "remove", before, after) for key in keys), stamp)
+    if noun != "areas":
+        search.drop(connection, noun, keys)
     _index(connection, noun, source_id, [Update(key, before, after) for key in keys])
 
 
-def _one_row(noun: str, source_id: str) -> Any:
+@lru_cache(maxsize=1024)
+def _update(noun: str, names: tuple[str, ...]) -> Any:
+    """UPDATE of these columns of one row, `the_key` of `the_source`, to `new_…`."""
     table = NOUNS[noun].table
-    return update(table).where(table.c[NOUNS[noun].key] == bindparam("the_key"), table.c.source_id == source_id)
-
-
-def changed(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> Row:
-    """The columns that are to be otherwise than they are."""
-    return {name: value for name, value in wanted.items() if stored[name] != value}
+    mine = (table.c[NOUNS[noun].key] == bindparam("the_key"), table.c.source_id == bindparam("the_source"))
+    values: Row = {name: bindparam(f"new_{name}") for name in names}
+    return update(table).where(*mine).values(values | {"version": table.c.version + 1})

@@ -11,10 +11,10 @@ The index is SQLite's FTS5, without a copy of the texts. It is written in the tr
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, TableClause, bindparam, column, table, text
+from sqlalchemy import ColumnElement, Connection, TableClause, bindparam, column, table
 
 from homedex.errors import Invalid
-from homedex.storage.rows import json_values
+from homedex.storage.rows import json_values, run
 
 MOST_WORDS = 32
 
@@ -71,8 +71,9 @@ def expressions(q: str) -> tuple[str, ...]:
     )
 
 
+# What one document says. `OR REPLACE` takes the old one out: the index has no copy of the texts to compare with.
 _DEVICE_DOCUMENTS = """
-    INSERT INTO device_search (rowid, names, facts)
+    INSERT OR REPLACE INTO device_search (rowid, names, facts)
     SELECT number, concat_ws(' ', name_by_user, name),
         concat_ws(' ', manufacturer, model, model_id, serial_number, device_id, identifiers, connections, labels, note, area_id,
             (SELECT areas.name FROM areas WHERE areas.area_id = devices.area_id AND areas.source_id = devices.source_id),
@@ -81,7 +82,7 @@ _DEVICE_DOCUMENTS = """
     FROM devices WHERE removed_at IS NULL AND number
 """
 _ENTITY_DOCUMENTS = """
-    INSERT INTO entity_search (rowid, names, facts)
+    INSERT OR REPLACE INTO entity_search (rowid, names, facts)
     SELECT entities.number, concat_ws(' ', entities.name_by_user, entities.name, entities.entity_id),
         concat_ws(' ', entities.id, entities.unique_id, entities.platform, entities.device_class, entities.labels, entities.note,
             devices.name_by_user, devices.name, devices.manufacturer, devices.model, devices.serial_number,
@@ -90,68 +91,60 @@ _ENTITY_DOCUMENTS = """
              WHERE areas.area_id = coalesce(entities.area_id, devices.area_id) AND areas.source_id = entities.source_id))
     FROM entities LEFT JOIN devices USING (device_id) WHERE entities.removed_at IS NULL AND entities.number
 """
-_THESE = " IN (SELECT value FROM json_each(:numbers))"
-_LATER = " > :number"
-
-_DEVICES_TOUCHED = """
-    SELECT json_group_array(number) FROM (
-        SELECT number FROM devices WHERE device_id IN (SELECT value FROM json_each(:devices))
-        UNION SELECT devices.number FROM json_each(:areas) AS one
-            JOIN devices ON devices.area_id = one.value ->> 1 AND devices.source_id = one.value ->> 0
-            WHERE devices.removed_at IS NULL)
+_DEVICES = " IN (SELECT number FROM devices WHERE device_id IN (SELECT value FROM json_each(?)))"
+_DEVICES_IN_AREAS = """
+    IN (SELECT devices.number FROM json_each(?) AS area
+        JOIN devices ON devices.removed_at IS NULL AND devices.area_id = area.value ->> 1
+        WHERE devices.source_id = area.value ->> 0)
 """
-_ENTITIES_TOUCHED = """
-    SELECT json_group_array(number) FROM (
-        SELECT number FROM entities WHERE id IN (SELECT value FROM json_each(:entities))
-        UNION SELECT number FROM entities WHERE device_id IN (SELECT value FROM json_each(:devices)) AND removed_at IS NULL
-        UNION SELECT entities.number FROM json_each(:areas) AS one
-            JOIN entities ON entities.area_id = one.value ->> 1 AND entities.source_id = one.value ->> 0
-            WHERE entities.removed_at IS NULL
-        UNION SELECT entities.number FROM json_each(:areas) AS one
-            JOIN devices ON devices.area_id = one.value ->> 1 AND devices.removed_at IS NULL
-            JOIN entities ON entities.device_id = devices.device_id AND entities.source_id = one.value ->> 0)
+_ENTITIES = " IN (SELECT number FROM entities WHERE id IN (SELECT value FROM json_each(?)))"
+_ENTITIES_OF_DEVICES = """
+    IN (SELECT number FROM entities WHERE device_id IN (SELECT value FROM json_each(?)) AND removed_at IS NULL)
+"""
+_ENTITIES_IN_AREAS = """
+    IN (SELECT entities.number FROM json_each(?1) AS area
+        JOIN entities ON entities.removed_at IS NULL AND entities.area_id = area.value ->> 1
+        WHERE entities.source_id = area.value ->> 0
+        UNION SELECT entities.number FROM json_each(?1) AS area
+        JOIN devices ON devices.removed_at IS NULL AND devices.area_id = area.value ->> 1
+        JOIN entities ON entities.device_id = devices.device_id
+        WHERE entities.source_id = area.value ->> 0)
 """
 
 
 def add_new(connection: Connection, noun: str, after: int) -> None:
     """Index the devices or entities whose number is higher than `after`."""
+    documents = _DEVICE_DOCUMENTS if noun == "devices" else _ENTITY_DOCUMENTS
+    _run(connection, f"{documents} > ?", after)
+
+
+def drop(connection: Connection, noun: str, keys: Iterable[str]) -> None:
+    """Take devices or entities that were removed out of their index."""
+    index, these = ("device_search", _DEVICES) if noun == "devices" else ("entity_search", _ENTITIES)
+    _run(connection, f"DELETE FROM {index} WHERE rowid {these}", json_values(keys))  # noqa: S608  (names of our own)
+
+
+def refresh_areas(connection: Connection, areas: Iterable[tuple[str, str]]) -> None:
+    """Index anew what stands in areas, (source_id, area_id), whose name changed."""
+    named = json_values(areas)
+    _run(connection, _DEVICE_DOCUMENTS + _DEVICES_IN_AREAS, named)
+    _run(connection, _ENTITY_DOCUMENTS + _ENTITIES_IN_AREAS, named)
+
+
+def refresh_devices(connection: Connection, device_ids: Iterable[str], *, with_entities: bool) -> None:
+    """Index devices anew: themselves changed, then their entities with them, or only their entities came, went or were renamed."""
+    ids = json_values(device_ids)
+    _run(connection, _DEVICE_DOCUMENTS + _DEVICES, ids)
+    if with_entities:
+        _run(connection, _ENTITY_DOCUMENTS + _ENTITIES_OF_DEVICES, ids)
+
+
+def refresh_entities(connection: Connection, keys: Iterable[str]) -> None:
+    """Index entities anew, by their ids."""
+    _run(connection, _ENTITY_DOCUMENTS + _ENTITIES, json_values(keys))
+
+
+def _run(connection: Connection, statement: str, parameter: str | int) -> None:
+    """Write to the index, which is SQLite's; PostgreSQL has one of its own."""
     if connection.dialect.name == "sqlite":
-        documents = _DEVICE_DOCUMENTS if noun == "devices" else _ENTITY_DOCUMENTS
-        connection.execute(text(documents + _LATER), {"number": after})
-
-
-def refresh_devices(connection: Connection, device_ids: Iterable[str]) -> None:
-    """Index devices anew whose entities came, went or were renamed; their other entities do not mind."""
-    if connection.dialect.name == "sqlite":
-        _rewrite(
-            connection, "device_search", _DEVICES_TOUCHED, _DEVICE_DOCUMENTS, {"areas": "[]", "devices": json_values(device_ids)}
-        )
-
-
-def refresh(
-    connection: Connection,
-    *,
-    areas: Iterable[tuple[str, str]] = (),
-    devices: Iterable[str] = (),
-    entities: Iterable[str] = (),
-) -> None:
-    """Index anew what has changed, and whatever says something of it: an area's devices, a device's entities.
-
-    Args:
-        areas: (source_id, area_id) of areas whose name changed.
-        devices: device ids.
-        entities: ids (not entity_ids).
-    """
-    if connection.dialect.name != "sqlite":
-        return
-    touched = {"areas": json_values(areas), "devices": json_values(devices)}
-    _rewrite(connection, "device_search", _DEVICES_TOUCHED, _DEVICE_DOCUMENTS, touched)
-    touched |= {"entities": json_values(entities)}
-    _rewrite(connection, "entity_search", _ENTITIES_TOUCHED, _ENTITY_DOCUMENTS, touched)
-
-
-def _rewrite(connection: Connection, name: str, find: str, documents: str, touched: dict[str, str]) -> None:
-    numbers = connection.scalar(text(find), touched)
-    if numbers != "[]":
-        connection.execute(text(f"DELETE FROM {name} WHERE rowid{_THESE}"), {"numbers": numbers})  # noqa: S608
-        connection.execute(text(documents + _THESE), {"numbers": numbers})
+        run(connection, statement, parameter)

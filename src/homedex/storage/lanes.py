@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, event
 
 from homedex.errors import HomedexError, StorageUnavailable
 from homedex.storage.jobs import Deadline, Job, Outcome, answer, meaning
+from homedex.storage.rows import driver
 from homedex.storage.sqlite import busy_handler, truncate_wal, wal_bytes
 
 log = logging.getLogger(__name__)
@@ -26,11 +27,6 @@ TIDY_WAIT_S = 0.1
 
 WAL_WORTH_CUTTING_BYTES = 4 * 1024 * 1024
 OPTIMIZE_EVERY_S = 3600.0
-
-
-def driver(connection: Connection) -> apsw.Connection:
-    """The apsw connection under a SQLAlchemy one."""
-    return connection.connection.driver_connection.driver  # type: ignore[no-any-return, union-attr]
 
 
 def roll_back(connection: Connection) -> None:

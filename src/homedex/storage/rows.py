@@ -4,10 +4,11 @@ Source: 10,000 rows of 28 columns took 18 us each through SQLAlchemy's `executem
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
+import apsw
 from sqlalchemy import Connection, Dialect, Table, bindparam, insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -24,7 +25,20 @@ def insert_rows(connection: Connection, table: Table, names: Sequence[str], rows
     statement, processors = _prepared(connection.dialect, table, tuple(names))
     if processors:
         rows = [_bound(row, processors) for row in rows]
-    connection.exec_driver_sql(statement, rows if isinstance(rows[0], tuple) else [tuple(row) for row in rows])
+    if connection.dialect.name == "sqlite":
+        driver(connection).executemany(statement, rows)
+    else:
+        connection.exec_driver_sql(statement, [tuple(row) for row in rows])
+
+
+def run(connection: Connection, statement: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
+    """Constant SQL straight to SQLite: 40 us less than by way of SQLAlchemy. Only for statements that PostgreSQL never sees."""
+    return driver(connection).execute(statement, parameters)
+
+
+def driver(connection: Connection) -> apsw.Connection:
+    """The apsw connection under a SQLAlchemy one."""
+    return connection.connection.driver_connection.driver  # type: ignore[no-any-return, union-attr]
 
 
 def _bound(row: Sequence[Any], processors: tuple[tuple[int, Processor], ...]) -> tuple[Any, ...]:
