@@ -172,6 +172,95 @@ class Listing:
         shape = Shape((), (), "any", searched=False, fields=fields, expand=expand)
         table = table_of(self.table).c
         ids = ONE_BY[self.noun]
+        rest = [table.version] if self.removed_at is None else [table.version, self.removed_at]
+        found = select(json_row(*self._members(shape)), *rest).select_from(self._whole())
+        return found.where(*(table[name] == bindparam(name) for name in ids))
+
+    def _is_ranked(self, query: Query) -> bool:
+        return query.search is not None and not query.sort
+
+    def _kinds(self, query: Query) -> list[str]:
+        """Of what kind the values of a cursor are: those of the sort fields, then those of the key."""
+        if self._is_ranked(query):
+            return ["tier", "number"]
+        keys = ["number" if column.key in {"number", "seq"} else "text" for column in self.key]
+        return [*(self.questions.fields[name].kind for name, _ in query.sort), *keys]
+
+    def _neighbours(self, query: Query, cut: Cut | None, rows: Sequence[Any], *, more: bool) -> dict[str, str | None]:
+        """The cursors of the next page and of the one before."""
+
+        def at(row: Sequence[Any], *, back: bool) -> str:
+            return write_cursor(self.cut_at(row, back=back), self.noun, query)
+
+        if cut is not None and cut.back:
+            following = write_cursor(Cut(back=False, values=cut.values, key=cut.key), self.noun, query)
+            return {"next": following, "prev": at(rows[0], back=True) if more else None}
+        before = None if cut is None else write_cursor(Cut(back=True, values=cut.values, key=cut.key), self.noun, query)
+        return {"next": at(rows[-1], back=False) if more else None, "prev": before}
+
+    def cut_at(self, row: Sequence[Any], *, back: bool = False) -> Cut:
+        """The place of one of `rows`."""
+        keys = len(row) - len(self.key)
+        return Cut(back, tuple(row[1:keys]), tuple(row[keys:]))
+
+    def _shape(self, query: Query) -> Shape:
+        conditions = tuple(
+            (name, values if self.questions.filters[name].fixed else len(values)) for name, values in query.conditions
+        )
+        return Shape(conditions, query.sort, query.removed, query.search is not None, query.fields, query.expand)
+
+    def _bound(self, query: Query) -> dict[str, Any]:
+        bound = {f"{name}_{place}": value for name, values in query.conditions for place, value in enumerate(values)}
+        if query.search is not None:
+            bound["match"] = (expressions(query.search) or ("",))[-1]
+        return bound
+
+    def _reads_by_order(self, connection: Connection, query: Query) -> bool:
+        """Whether rows are read in the order of the sort and tested one by one, rather than found by filters and then sorted."""
+        if self._is_ranked(query) or not (query.conditions or query.search):
+            return True
+        first = query.sort[0][0] if query.sort else None
+        for name, values in query.conditions:
+            if name in self.indexed and len(values) == 1 and (first is None or (first == name and len(query.sort) == 1)):
+                return False  # the filter's index has the order already
+        count = self.total if query.count else self._count_to_many
+        return count(connection, query) > FEW
+
+    def _count_to_many(self, connection: Connection, query: Query) -> int:
+        """The total, as far as it matters."""
+
+        def count() -> int:
+            rows = self._total(self._shape(query)).with_only_columns(literal(1), maintain_column_froms=True).limit(FEW + 1)
+            return connection.scalar(select(func.count()).select_from(rows.subquery()), self._bound(query)) or 0
+
+        return int(self._remembered(connection, query, "count to many", count))
+
+    @lru_cache(maxsize=2048)  # noqa: B019  (listings live as long as the program)
+    def _statement(self, shape: Shape, segment: Segment, *, back: bool, by_order: bool) -> Select[Any]:
+        """SELECT of (JSON, sort values, key) for one segment; `limit` and the values are bound."""
+        fields = self.questions.fields
+        sort = [(fields[name].column, descending != back) for name, descending in shape.sort]
+        down = (shape.sort[-1][1] if shape.sort else False) != back
+        values = [column.label(f"sort_{place}") for place, (column, _) in enumerate(sort)]
+        found = select(*values, *self.key).where(*self._conditions(shape, by_order=by_order, tier=segment.tier))
+        if segment.tier is not None and self.search is not None:
+            # The search is read first, in the order of its numbers, and each match looked up.
+            number = self.search.number
+            found = found.select_from(self.search.table).where(self.search.matches(), by_row(number) == self.key[0])
+            order: list[Any] = [number.desc() if down else number]
+            if segment.key:
+                found = found.where(_compared(number, segment.key, bindparam("key_0")))
+        else:
+            order = [column.desc() if descending else column for column, descending in sort]
+            order += [column.desc() if down else column for column in self.key]
+            found = found.where(*self._tests(segment, [column for column, _ in sort]))
+        if segment.tier is None:
+            found = found.select_from(self._counted(shape))
+        elif self.beside is not None and self._needs_join(shape):
+            found = found.join(*self.beside)
+        page = found.order_by(*order).limit(bindparam("limit")).subquery("page")
+        outer = [page.c[f"sort_{place}"].desc() if one[1] else page.c[f"sort_{place}"] for place, one in enumerate(sort)]
+        outer += [page.c[column.key].desc() if down else page.c[column.key] for column in self.key]
         ours: Any = self.key[0] if len(self.key) == 1 else tuple_(*self.key)
         theirs: Any = page.c[self.key[0].key] if len(self.key) == 1 else tuple_(*(page.c[column.key] for column in self.key))
         source = page.join(table_of(self.table), theirs == ours)
