@@ -168,7 +168,7 @@ def _edit_of(noun: str, model: type[Stated], ignored: frozenset[str], row: Any, 
         return Edit("", error=Invalid(f"row {place} is no object."))
     try:
         values = model.model_validate(
-            {name: row[name] for name in row if name not in ignored} if ignored & row.keys() else row
+            row if ignored.isdisjoint(row) else {name: row[name] for name in row if name not in ignored}
         ).stated()
     except ValidationError as error:
         key = next((row[name] for name in KEYS[noun] if isinstance(row.get(name), str)), "")

@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Select, Table, bindparam, func, select
 
-from homedex.errors import BulkRefused, Conflict, Gone, HomedexError, Invalid, NotFound, PreconditionFailed
+from homedex.errors import BulkRefused, Conflict, Gone, HomedexError, Invalid, Moved, NotFound, PreconditionFailed
 from homedex.registry import areas, devices, entities
 from homedex.registry.changes import Stamp
 from homedex.registry.records import NOUNS, USER_FIELDS, Row, Update, create_rows, remove_rows, update_rows
 from homedex.registry.sources import MANUAL, ensure_manual_source
+from homedex.registry.tables import DeviceId, table_of
 from homedex.storage.rows import json_values
 from homedex.storage.types import to_text
 
@@ -161,12 +162,14 @@ class _Wave:
 
     def _look_up(self, edits: Sequence[Edit]) -> None:
         keys = [edit.key for edit in edits]
-        columns = ["version", "source_id", "removed_at", self.kind.key, *self.facts]
-        if self.noun != "areas":
-            columns.append("source_values")
+        columns = ["version", "source_id", "removed_at", *self._needed(edits)]
         self.stored: dict[str, list[Row]] = {}
         self.holders: dict[tuple[str, str], str] = {}
         self.devices: set[str] = set()
+        self.moved: dict[str, str] = {}
+        if self.noun == "devices":
+            moved = _find(self.connection, table_of(DeviceId), "old_id", keys, ["old_id", "device_id"])
+            self.moved = {row["old_id"]: row["device_id"] for row in moved}
         if self.noun != "entities":
             for row in _find(self.connection, self.kind.table, self.kind.key, keys, columns):
                 self.stored.setdefault(row[self.kind.key], []).append(row)
@@ -183,6 +186,17 @@ class _Wave:
         found = _find(self.connection, NOUNS["devices"].table, "device_id", wanted, ["device_id", "removed_at"])
         self.devices = {row["device_id"] for row in found if row["removed_at"] is None}
 
+    def _needed(self, edits: Sequence[Edit]) -> list[str]:
+        """The columns that the edits depend on: all, where one replaces the whole."""
+        facts: Iterable[str] = self.facts
+        if all(edit.way != "put" for edit in edits):
+            named = {"entity_id", "domain"}.union(*(edit.values for edit in edits))
+            if "source_values" in named:
+                named.update(USER_FIELDS)
+            facts = [name for name in self.facts if name in named]
+        more = [] if self.noun == "areas" else ["source_values"]
+        return [self.kind.key, *facts, *more]
+
     def _decide(self, edit: Edit) -> Outcome:
         try:
             if edit.error is not None:
@@ -196,6 +210,8 @@ class _Wave:
         self._check(edit, stored)
         if stored is None:
             return self._create(edit)
+        if edit.way == "upsert" and stored["removed_at"] is None and "extra" not in edit.values and says(stored, edit.values):
+            return Outcome(stored[self.kind.key], "unchanged")
         wanted = self._wanted(edit, stored)
         after = {name: value for name, value in wanted.items() if stored[name] != value}
         action = "update"
@@ -237,10 +253,8 @@ class _Wave:
         if stored is None:
             if edit.way == "patch":
                 raise self._absent(edit.key, None)
-            if self.noun == "devices":
-                moved = devices.absent(self.connection, edit.key, None)
-                if not isinstance(moved, NotFound):
-                    raise moved
+            if edit.key in self.moved:
+                raise Moved(edit.key, self.moved[edit.key])
         elif stored["source_id"] != MANUAL:
             self._check_foreign(edit, stored)
         elif not there and edit.way == "patch":
@@ -305,13 +319,13 @@ class _Wave:
 
     def _create(self, edit: Edit) -> Outcome:
         values = {name: value for name, value in edit.values.items() if name in self.facts and value is not None}
-        row = self.blank | values
+        row: Row = values
         key = edit.key
         if self.noun == "entities":
             row["entity_id"] = edit.values.get("entity_id") or edit.key
             row["domain"] = row["entity_id"].partition(".")[0]
             key = edit.values.get("id") or self._new_id(row["entity_id"])
-        if self.noun == "areas" and not row["name"]:
+        if self.noun == "areas" and not row.get("name"):
             raise _wrong("name", "must be given for a new area")
         row[self.kind.key] = key
         self._check_values(edit, MANUAL, key, row, restored=True)
@@ -369,6 +383,11 @@ def remove_one(connection: Connection, noun: str, edit: Edit, stamp: Stamp) -> N
             source_id=stored["source_id"],
         )
     remove_rows(connection, noun, MANUAL, [stored[wave.kind.key]], stamp)
+
+
+def says(stored: Row, values: Mapping[str, Any]) -> bool:
+    """Whether a record of ours says all of this already, for most rows of most bulk requests do."""
+    return stored["source_id"] == MANUAL and values.items() <= stored.items()
 
 
 def merged(target: Any, patch: Any) -> Any:

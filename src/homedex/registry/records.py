@@ -162,7 +162,7 @@ def create_rows(connection: Connection, noun: str, source_id: str, rows: Sequenc
 
 def _said(row: Row) -> Row:
     """What a new row says: all that is not blank."""
-    return {name: value for name, value in row.items() if value is not None and value not in ([], {})}
+    return {name: value for name, value in row.items() if value or type(value) is str}
 
 
 def update_rows(  # noqa: PLR0913  (whose rows, which, and why)

@@ -23,12 +23,11 @@ def insert_rows(connection: Connection, table: Table, names: Sequence[str], rows
     if not rows:
         return
     statement, processors = _prepared(connection.dialect, table, tuple(names))
-    if processors:
-        rows = [_bound(row, processors) for row in rows]
+    bound = _bound(rows, processors)
     if connection.dialect.name == "sqlite":
-        driver(connection).executemany(statement, rows)
+        driver(connection).executemany(statement, bound)
     else:
-        connection.exec_driver_sql(statement, [tuple(row) for row in rows])
+        connection.exec_driver_sql(statement, list(bound))
 
 
 def run(connection: Connection, statement: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
@@ -41,13 +40,19 @@ def driver(connection: Connection) -> apsw.Connection:
     return connection.connection.driver_connection.driver  # type: ignore[no-any-return, union-attr]
 
 
-def _bound(row: Sequence[Any], processors: tuple[tuple[int, Processor], ...]) -> tuple[Any, ...]:
-    values = list(row)
-    for place, processor in processors:
-        value = values[place]
-        if value is not None:
-            values[place] = processor(value)
-    return tuple(values)
+def _bound(rows: Iterable[Sequence[Any]], processors: tuple[tuple[int, Processor], ...]) -> Iterator[tuple[Any, ...]]:
+    """Rows as the driver takes them. Most rows share the very objects of a time and of what is empty: those are made once."""
+    last: list[tuple[int, Processor, Any, Any]] = [(place, processor, None, None) for place, processor in processors]
+    for row in rows:
+        values = list(row)
+        for number, (place, processor, known, made) in enumerate(last):
+            value = values[place]
+            if value is known:
+                values[place] = made
+            else:
+                values[place] = processor(value)
+                last[number] = (place, processor, value, values[place])
+        yield tuple(values)
 
 
 @lru_cache(maxsize=256)
