@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         default=2000, ge=1, le=1_000_000, description="requests that may wait for the database before 503 busy"
     )
+    keep_changes_days: int = Field(default=0, ge=0, le=36500, description="how long changes are kept; 0: for ever")
     allowed_hosts: str = Field(default="", description="further host names it may be asked by, with commas between; * for any")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least important line to log")
     log_format: Literal["text", "json"] = Field(default="text", description="how a line of the log looks")

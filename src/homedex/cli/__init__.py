@@ -22,6 +22,7 @@ app.add_typer(ingest.import_app, name="import")
 app.add_typer(ingest.sync_app, name="sync")
 for listed in (query.devices, query.entities, query.areas, query.sources, query.changes):
     app.command(listed.__name__, context_settings=query.ANY_FILTER)(listed)
+app.command("export")(ingest.export)
 app.command("openapi")(serve.openapi)
 app.command("doctor")(query.doctor)
 

@@ -44,7 +44,54 @@ def import_home_assistant(
         tell(f"reading {folder}", 0)
         return read_storage(folder, source_id=source_id)
 
-    _sync(source_id, observe, dry_run=dry_run, allow_removals=allow_removals)
+    _sync(source_id, observe, dry_run=dry_run, allow_removals=allow_removals, actor="import")
+
+
+@import_app.command("export")
+def import_export(folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `homedex export DIR` has written.")]) -> None:
+    """Bring back an export, as it was; what is there already is left as it is."""
+    import asyncio
+    import gc
+    from datetime import UTC, datetime
+
+    from homedex.cli.wire import registry
+    from homedex.ingest.exported import bring_back, read_export
+    from homedex.registry.changes import Stamp
+
+    gc.disable()
+    rows = read_export(folder)
+
+    async def write() -> None:
+        async with registry(create=True) as database:
+            written, rejections = await database.write(bring_back, rows, Stamp(datetime.now(UTC), "import"))
+        for rejection in rejections[:SHOWN]:
+            typer.echo(f"not used: {rejection.kind} {rejection.id}: {rejection.reason}", err=True)
+        if len(rejections) > SHOWN:
+            typer.echo(f"… and {len(rejections) - SHOWN} more that were not used", err=True)
+        for noun, stated in rows.items():
+            typer.echo(f"{noun}: {written.get(noun, 0)} of {len(stated)} written")
+
+    asyncio.run(write())
+
+
+def export(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if it is not there.")]) -> None:
+    """Write every source, area, device and entity, tombstones included, as NDJSON, to be brought back by `import export`."""
+    import asyncio
+
+    from homedex.cli.wire import registry
+    from homedex.ingest.exported import write_export
+
+    async def read() -> None:
+        async with registry(create=False) as database:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                counts = await database.read(write_export, folder)
+            except OSError as error:
+                raise BadSetting(f"{folder} cannot be written: {error.strerror}.") from None
+        for noun, count in counts.items():
+            typer.echo(f"{noun}: {count} in {folder / noun}.ndjson")
+
+    asyncio.run(read())
 
 
 @sync_app.command("home-assistant")
@@ -80,7 +127,7 @@ def _token(file: Path) -> str:
         raise BadSetting(f"--token-file {file} cannot be read: {reason}.") from None
 
 
-def _sync(source_id: str, observe: Observe, *, dry_run: bool, allow_removals: bool) -> None:
+def _sync(source_id: str, observe: Observe, *, dry_run: bool, allow_removals: bool, actor: str = "sync") -> None:
     import asyncio
     import gc
 
@@ -89,10 +136,10 @@ def _sync(source_id: str, observe: Observe, *, dry_run: bool, allow_removals: bo
     check_source_id(source_id)
     # A short life with hundreds of thousands of objects and no cycles: collecting took a third of an import (2026-11).
     gc.disable()
-    asyncio.run(_observe_and_sync(observe, dry_run=dry_run, allow_removals=allow_removals))
+    asyncio.run(_observe_and_sync(observe, dry_run=dry_run, allow_removals=allow_removals, actor=actor))
 
 
-async def _observe_and_sync(observe: Observe, *, dry_run: bool, allow_removals: bool) -> None:
+async def _observe_and_sync(observe: Observe, *, dry_run: bool, allow_removals: bool, actor: str) -> None:
     from datetime import UTC, datetime
 
     from rich.console import Console
@@ -113,7 +160,8 @@ async def _observe_and_sync(observe: Observe, *, dry_run: bool, allow_removals: 
         progress.advance(task)
         tell("comparing and writing", len(observed.devices) + len(observed.entities))
         async with registry(create=True, scratch=dry_run) as database:
-            plan = await run.sync(database, observed, allow_removals=allow_removals, dry_run=dry_run, now=datetime.now(UTC))
+            now = datetime.now(UTC)
+            plan = await run.sync(database, observed, allow_removals=allow_removals, dry_run=dry_run, now=now, actor=actor)
         progress.update(task, completed=3)
     _print_plan(plan, dry_run=dry_run, file=database.path)
     if dry_run:

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     import socket
 
     from homedex.config import Settings
+    from homedex.storage.database import Database
 
 GRACE_S = 5
+HOUR_S = 3600
 
 
 def serve() -> None:
@@ -134,6 +136,23 @@ def listen(settings: "Settings") -> "socket.socket":
     return listening
 
 
+async def forget_changes(database: "Database", keep_days: int) -> None:
+    """Every hour forget the changes that are older than they are to be kept."""
+    import asyncio
+    import logging
+    from datetime import UTC, datetime, timedelta
+
+    from homedex.errors import HomedexError
+    from homedex.registry import changes
+
+    while keep_days:
+        try:
+            await database.write(changes.prune, keep=timedelta(days=keep_days), now=datetime.now(UTC))
+        except HomedexError as error:  # it will be tried again
+            logging.getLogger(__name__).warning("old changes were not forgotten: %s", error)
+        await asyncio.sleep(HOUR_S)
+
+
 def address(settings: "Settings", listening: "socket.socket") -> str:
     """Where the service can be asked."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -176,7 +195,9 @@ def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
             ways = ways_to_fill(address(settings, listening), program)
             lines = "\n".join(f"  {whence}:\n    {command}" for whence, command in ways)
             say(f"The registry is empty. Fill it\n{lines}")
+        housekeeping = asyncio.create_task(forget_changes(database, settings.keep_changes_days))
         await uvicorn.Server(config).serve(sockets=[listening])
+        housekeeping.cancel()
         await database.close()
 
     # uvicorn raises the signal again once it has shut down: then it means that all went well.

@@ -11,9 +11,10 @@ Source: comparing rows as `(a, b) > (x, y)`, as off-the-shelf keyset libraries d
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from math import isqrt
+from typing import Any, Literal
 
 from sqlalchemy import Column, ColumnElement, Connection, FromClause, Select, Table, bindparam, func, literal, null, select, tuple_
 from sqlalchemy.sql.visitors import replacement_traverse
@@ -23,12 +24,15 @@ from homedex.registry.queries import Query, Questions
 from homedex.registry.search import Index, expressions
 from homedex.registry.tables import Base, table_of
 from homedex.storage.json_sql import json_row
-from homedex.storage.rows import by_row, run
+from homedex.storage.rows import by_row, driver, run
 
 Key = Column[Any]
 
+Way = Literal["order", "filter", "both"]
+"""How rows are found: in the order of the sort, each tested; by the filters, then sorted; or by one index that does both."""
+
 FEW = 2_000
-"""So many matches are read and sorted; more are looked for in the order of the sort's index."""
+"""So many matches are read and sorted; more are looked for in the order of the sort's index. See `_few`."""
 
 REMEMBERED = 512
 """How many totals and facets each connection keeps."""
@@ -104,7 +108,7 @@ class Listing:
         """
         shape = self._shape(query)
         back = cut is not None and cut.back
-        by_order = self._reads_by_order(connection, query)
+        way = self._way(connection, query)
         bound = self._bound(query)
         if cut is not None:
             bound |= {f"at_{place}": value for place, value in enumerate(cut.values)}
@@ -116,7 +120,7 @@ class Listing:
             bound["limit"] = limit + 1 - len(found)
             if segment.tier is not None:
                 bound["match"] = tiers[segment.tier]
-            rows = connection.execute(self._statement(shape, segment, back=back, by_order=by_order), bound).all()
+            rows = connection.execute(self._statement(shape, segment, back=back, way=way), bound).all()
             found.extend(rows if segment.tier is None else [(row[0], segment.tier, *row[1:]) for row in rows])
             if len(found) > limit:
                 break
@@ -148,14 +152,15 @@ class Listing:
     def _remembered(self, connection: Connection, query: Query, what: str, find: Callable[[], Any]) -> Any:
         """What was found for this question since the last change, else what is found now.
 
-        `changes` grows with every change of what is counted here, but not with sightings.
+        `changes` grows with every change of what is counted here, but not with sightings: those any commit may have changed.
         """
-        conditions = tuple(one for one in query.conditions)
-        if any(self.questions.filters[name].sighted for name, _ in conditions):
-            return find()
-        memory: OrderedDict[Any, tuple[int | None, Any]] = connection.info.setdefault("remembered", OrderedDict())
-        asked = (self.noun, what, conditions, query.search, query.removed)
-        newest = newest_change(connection)
+        memory: OrderedDict[Any, tuple[Any, Any]] = connection.info.setdefault("remembered", OrderedDict())
+        asked = (self.noun, what, query.conditions, query.search, query.removed)
+        newest: Any = newest_change(connection)
+        if any(self.questions.filters[name].sighted for name, _ in query.conditions):
+            if connection.dialect.name != "sqlite":
+                return find()
+            newest = (newest, next(run(connection, "PRAGMA data_version"))[0], driver(connection).total_changes())
         known = memory.get(asked)
         if known is not None and known[0] == newest:
             memory.move_to_end(asked)
@@ -215,34 +220,82 @@ class Listing:
             bound["match"] = (expressions(query.search) or ("",))[-1]
         return bound
 
-    def _reads_by_order(self, connection: Connection, query: Query) -> bool:
-        """Whether rows are read in the order of the sort and tested one by one, rather than found by filters and then sorted."""
+    def _way(self, connection: Connection, query: Query) -> Way:
+        """How the rows are best found. What is few is sorted; what is many is met soon in any order."""
         if self._is_ranked(query) or not (query.conditions or query.search):
-            return True
-        first = query.sort[0][0] if query.sort else None
+            return "order"
         for name, values in query.conditions:
-            if name in self.indexed and len(values) == 1 and (first is None or (first == name and len(query.sort) == 1)):
-                return False  # the filter's index has the order already
+            if (
+                name in self.indexed
+                and len(values) == 1
+                and query.sort[1:] == ()
+                and query.sort[:1] in {(), ((name, False),), ((name, True),)}
+            ):
+                return "both"
+        if not query.sort and query.search is None and not any(self._is_findable(name) for name, _ in query.conditions):
+            return "order"
         count = self.total if query.count else self._count_to_many
-        return count(connection, query) > FEW
+        return "order" if count(connection, query) > self._few(connection, query) else "filter"
+
+    def _is_findable(self, name: str) -> bool:
+        """Whether an index leads to the rows that a filter accepts."""
+        parameter = self.questions.filters[name]
+        return parameter.of in self._found_by or parameter.sighted or parameter.build_by_order is not None
+
+    def _is_listed(self, name: str) -> bool:
+        """Whether a filter and `removed_at` are answered by one index."""
+        of = self.questions.filters[name].of
+        plain = "__" in name or (of in self.questions.fields and self.questions.fields[of].equals is None)
+        return plain and (of in self._listed or (of, "removed_at") in self._indexes)
+
+    @cached_property
+    def _indexes(self) -> frozenset[tuple[str, ...]]:
+        return frozenset(tuple(index.columns.keys()) for index in table_of(self.table).indexes)
+
+    @cached_property
+    def _listed(self) -> frozenset[str]:
+        """The columns that stand second in an index, after `removed_at`."""
+        return frozenset(columns[1] for columns in self._indexes if columns[0] == "removed_at")
+
+    @cached_property
+    def _found_by(self) -> frozenset[str]:
+        """The fields that lead to rows by an index."""
+        return self._listed | self.indexed | {columns[0] for columns in self._indexes}
+
+    def _few(self, connection: Connection, query: Query) -> int:
+        """From how many matches on it costs less to walk the order until a page is full than to sort them all.
+
+        With M of N rows matching, the walk reads N / M rows for each it finds, and sorting reads M: all of them far apart.
+        """
+        if self.key[0].key != "number" or connection.dialect.name != "sqlite":
+            return FEW
+        newest = next(run(connection, f"SELECT max(number) FROM {table_of(self.table).name}"))[0] or 0  # noqa: S608  (our own name)
+        return isqrt((query.limit + 1) * newest)
 
     def _count_to_many(self, connection: Connection, query: Query) -> int:
         """The total, as far as it matters."""
+        few = self._few(connection, query)
 
         def count() -> int:
-            rows = self._total(self._shape(query)).with_only_columns(literal(1), maintain_column_froms=True).limit(FEW + 1)
-            return connection.scalar(select(func.count()).select_from(rows.subquery()), self._bound(query)) or 0
+            rows = self._matches(self._shape(query), literal(1)).limit(bindparam("few"))
+            return connection.scalar(select(func.count()).select_from(rows.subquery()), self._bound(query) | {"few": few + 1}) or 0
 
         return int(self._remembered(connection, query, "count to many", count))
 
     @lru_cache(maxsize=2048)  # noqa: B019  (listings live as long as the program)
-    def _statement(self, shape: Shape, segment: Segment, *, back: bool, by_order: bool) -> Select[Any]:
+    def _statement(self, shape: Shape, segment: Segment, *, back: bool, way: Way) -> Select[Any]:
         """SELECT of (JSON, sort values, key) for one segment; `limit` and the values are bound."""
         fields = self.questions.fields
         sort = [(fields[name].column, descending != back) for name, descending in shape.sort]
         down = (shape.sort[-1][1] if shape.sort else False) != back
         values = [column.label(f"sort_{place}") for place, (column, _) in enumerate(sort)]
-        found = select(*values, *self.key).where(*self._conditions(shape, by_order=by_order, tier=segment.tier))
+        key = self._key_beside(shape)
+        conditions = self._conditions(shape, by_order=way == "order", tier=segment.tier)
+        if (
+            way == "filter" and shape.conditions and len(key) == 1
+        ):  # each filter's index alone says which rows, and few are looked up
+            conditions = [key[0].in_(self._matches(shape, self.key[0]))]
+        found = select(*values, *key).where(*conditions)
         if segment.tier is not None and self.search is not None:
             # The search is read first, in the order of its numbers, and each match looked up.
             number = self.search.number
@@ -251,9 +304,10 @@ class Listing:
             if segment.key:
                 found = found.where(_compared(number, segment.key, bindparam("key_0")))
         else:
-            order = [column.desc() if descending else column for column, descending in sort]
-            order += [column.desc() if down else column for column in self.key]
-            found = found.where(*self._tests(segment, [column for column, _ in sort]))
+            plain: Callable[[Any], Any] = by_row if way == "filter" else lambda column: column
+            order = [plain(column).desc() if descending else plain(column) for column, descending in sort]
+            order += [plain(column).desc() if down else plain(column) for column in key]
+            found = found.where(*self._tests(segment, [plain(column) for column, _ in sort], [plain(column) for column in key]))
         if segment.tier is None:
             found = found.select_from(self._counted(shape))
         elif self.beside is not None and self._needs_join(shape):
@@ -276,10 +330,16 @@ class Listing:
         members = [self.questions.fields[name].column.label(name) for name in names]
         return [*members, *(self.expansions[name].label(name) for name in shape.expand)]
 
-    def _tests(self, segment: Segment, columns: Sequence[Any]) -> list[ColumnElement[bool]]:
+    def _key_beside(self, shape: Shape) -> tuple[Key, ...]:
+        """The key, from the table whose index is read: it has the order of equal values then."""
+        if self.beside is None or not shape.sort or not self.questions.fields[shape.sort[0][0]].sighted:
+            return self.key
+        return tuple(self.beside[0].c[column.key] for column in self.key)
+
+    def _tests(self, segment: Segment, columns: Sequence[Any], key: Sequence[Any]) -> list[ColumnElement[bool]]:
         tests = [_test(column, how, place) for place, (column, how) in enumerate(zip(columns, segment.tests, strict=False))]
         if segment.key:
-            here: Any = self.key[0] if len(self.key) == 1 else tuple_(*self.key)
+            here: Any = key[0] if len(key) == 1 else tuple_(*key)
             binds = [bindparam(f"key_{place}", type_=column.type) for place, column in enumerate(self.key)]
             tests.append(_compared(here, segment.key, binds[0] if len(binds) == 1 else tuple_(*binds)))
         return tests
@@ -299,18 +359,21 @@ class Listing:
             found.append(self._by_row(condition) if by_order and parameter.of != first else condition)
         if self.removed_at is not None and shape.removed != "any":
             present = self.removed_at.is_(None) if shape.removed == "present" else self.removed_at.is_not(None)
-            by_index = not by_order or (first in self.indexed and tier is None)
+            nothing_else = not (shape.conditions or shape.searched)
+            led = first in self._listed if by_order else nothing_else or any(self._is_listed(name) for name, _ in shape.conditions)
+            by_index = led and tier is None
             found.append(present if by_index else self._by_row(present))
         if shape.searched and tier is None and self.search is not None:
-            found.append(self.key[0].in_(select(self.search.number).where(self.search.matches())))
+            number: Any = by_row(self.key[0]) if by_order else self.key[0]
+            found.append(number.in_(select(self.search.number).where(self.search.matches())))
         return found
 
     def _by_row(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
-        """The same condition, without the help of an index on our own table."""
-        own = table_of(self.table)
+        """The same condition, without the help of an index on our own table, or the one beside it."""
+        own = [table_of(self.table), *(() if self.beside is None else self.beside[:1])]
 
         def replaced(element: Any, **_: Any) -> Any:
-            return by_row(element) if getattr(element, "table", None) is own else None
+            return by_row(element) if any(getattr(element, "table", None) is table for table in own) else None
 
         return replacement_traverse(condition, {}, replaced)
 
@@ -320,10 +383,24 @@ class Listing:
 
     @lru_cache(maxsize=512)  # noqa: B019
     def _total(self, shape: Shape) -> Select[Any]:
+        sighted = [self.questions.filters[name].sighted for name, _ in shape.conditions]
+        if self.beside is None or not sighted or not all(sighted) or shape.searched or shape.removed != "present":
+            return self._matches(shape, func.count())
+        # One index counts all of them, and the few that were removed are taken off: no row is joined for those that are there.
+        conditions = self._conditions(replace(shape, removed="any"))
+        gone = [self.removed_at.is_not(None), *map(self._by_row, conditions)] if self.removed_at is not None else []
+        counts = (
+            select(func.count()).select_from(table).where(*where).scalar_subquery()
+            for table, where in ((self.beside[0], conditions), (self._whole(), gone))
+        )
+        return select(next(counts) - next(counts))
+
+    @lru_cache(maxsize=512)  # noqa: B019
+    def _matches(self, shape: Shape, what: ColumnElement[Any]) -> Select[Any]:
+        """SELECT of all that match, in any order."""
         if shape.searched and not shape.conditions and shape.removed == "present" and self.search is not None:
-            return select(func.count()).select_from(self.search.table).where(self.search.matches())
-        counted = select(func.count()).select_from(self._counted(shape))
-        return counted.where(*self._conditions(shape))
+            return select(what).select_from(self.search.table).where(self.search.matches())
+        return select(what).select_from(self._counted(shape)).where(*self._conditions(shape))
 
     @lru_cache(maxsize=512)  # noqa: B019
     def _facet_statement(self, shape: Shape, name: str) -> Select[Any]:

@@ -139,7 +139,7 @@ def chunks(items: Iterable[str], size: int = CHUNK) -> Iterable[list[str]]:
 
 
 def create_rows(connection: Connection, noun: str, source_id: str, rows: Sequence[Row], stamp: Stamp) -> None:
-    """Insert rows as listed now; what they do not say is null or empty."""
+    """Insert rows as listed now; what they do not say is null or empty. One may say another `source_id`."""
     if not rows:
         return
     kind = NOUNS[noun]
@@ -147,9 +147,13 @@ def create_rows(connection: Connection, noun: str, source_id: str, rows: Sequenc
     born = {"first_listed_at": stamp.at, "created_at": stamp.at, "modified_at": stamp.at, "version": 1}
     blank = kind.blank | {"source_id": source_id} | born
     insert_rows(connection, kind.table, tuple(blank), [tuple((blank | row).values()) for row in rows])
-    changes.append(connection, (Change(kind.kind, source_id, row[kind.key], "create", None, _said(row)) for row in rows), stamp)
+    changes.append(
+        connection,
+        (Change(kind.kind, row.get("source_id", source_id), row[kind.key], "create", None, _said(row)) for row in rows),
+        stamp,
+    )
     if noun == "areas":
-        search.refresh_areas(connection, [(source_id, row["area_id"]) for row in rows])
+        search.refresh_areas(connection, [(row.get("source_id", source_id), row["area_id"]) for row in rows])
         return
     if noun == "devices":
         new = select(kind.table.c.number).where(kind.table.c.number > before)
@@ -162,7 +166,7 @@ def create_rows(connection: Connection, noun: str, source_id: str, rows: Sequenc
 
 def _said(row: Row) -> Row:
     """What a new row says: all that is not blank."""
-    return {name: value for name, value in row.items() if value or type(value) is str}
+    return {name: value for name, value in row.items() if (value or type(value) is str) and name != "source_id"}
 
 
 def update_rows(  # noqa: PLR0913  (whose rows, which, and why)

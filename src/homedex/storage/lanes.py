@@ -227,8 +227,10 @@ class Writer(Lane):
             outcomes: list[Outcome] = []
             try:
                 self._check_file()
-                with connection.begin():
+                with connection.begin() as transaction:
                     self._fill(outcomes, waiting, driver(connection), connection)
+                    if all(error is not None for _, _, error in outcomes):
+                        transaction.rollback()  # a COMMIT would write, and flush, pages that are as they were
             except Undone:
                 # The culprit has its answer. What ran before it in this transaction was undone with it, and runs again.
                 answer([outcomes.pop()])

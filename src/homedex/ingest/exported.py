@@ -1,0 +1,151 @@
+"""Our own export, written and read back: one NDJSON file for each list, as the API streams them.
+
+What comes back is what went out, times and versions included, so that an export of it is the same byte for byte. The history does
+not: in the new registry every row begins with its import.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import Connection, select, update
+
+from homedex.errors import BadSource
+from homedex.ingest.observation import Rejection, Row
+from homedex.registry import schemas
+from homedex.registry.areas import AREAS
+from homedex.registry.changes import Stamp
+from homedex.registry.devices import DEVICES
+from homedex.registry.entities import ENTITIES
+from homedex.registry.exports import whole
+from homedex.registry.pages import Listing
+from homedex.registry.queries import Query
+from homedex.registry.records import NOUNS, create_rows
+from homedex.registry.sources import SOURCES, create_source
+from homedex.registry.tables import Device, Sighting, Source, table_of
+
+LISTINGS: tuple[tuple[Listing, type[BaseModel]], ...] = (
+    (SOURCES, schemas.Source),
+    (AREAS, schemas.Area),
+    (DEVICES, schemas.Device),
+    (ENTITIES, schemas.Entity),
+)
+"""In the order in which they must come back."""
+
+COMPUTED = frozenset({"display_name", "disabled", "last_seen", "seen_by", "entity_count", "device_count"})
+
+
+def write_export(connection: Connection, folder: Path) -> dict[str, int]:
+    """Write every list, tombstones included, in one snapshot.
+
+    Returns: how many rows each list has.
+    """
+    counts = {}
+    for listing, _ in LISTINGS:
+        query = Query(removed="any") if listing.questions.has_tombstones else Query()
+        with (folder / f"{listing.noun}.ndjson").open("w", encoding="utf-8", newline="\n") as file:
+            counts[listing.noun] = sum(1 for row in whole(connection, listing, query) if file.write(f"{row}\n"))
+    return counts
+
+
+def read_export(folder: Path) -> dict[str, list[Row]]:
+    """The rows of each list.
+
+    Raises:
+        BadSource: a file is missing, or a line of it is not what we write.
+    """
+    return {listing.noun: list(_rows(folder / f"{listing.noun}.ndjson", model)) for listing, model in LISTINGS}
+
+
+def _rows(file: Path, model: type[BaseModel]) -> Iterator[Row]:
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise BadSource(f"{file} cannot be read: {reason}. `homedex export FOLDER` writes it.") from None
+    for number, line in enumerate(lines, 1):
+        if line:
+            try:
+                yield dict(model.model_validate_json(line, strict=False))
+            except ValidationError as error:
+                fault = error.errors(include_url=False)[0]
+                place = ".".join(map(str, fault["loc"])) or "it"
+                raise BadSource(f"{file}, line {number}: {place}: {fault['msg']}. Nothing was imported.") from None
+
+
+def bring_back(connection: Connection, rows: Mapping[str, Sequence[Row]], stamp: Stamp) -> tuple[dict[str, int], list[Rejection]]:
+    """Write the rows of an export; what is there already is left as it is.
+
+    Returns: (how many rows of each list were written, those that could not be, and why).
+    """
+    written: Counter[str] = Counter()
+    rejections: list[Rejection] = []
+    known = set(connection.scalars(select(table_of(Source).c.source_id)))
+    for row in rows["sources"]:
+        if row["source_id"] not in known:
+            stated = {name: value for name, value in row.items() if name not in COMPUTED}
+            create_source(connection, stated, stamp)
+            known.add(row["source_id"])
+            written["sources"] += 1
+    for noun in ("areas", "devices", "entities"):
+        new = _new_rows(connection, noun, rows[noun], known, rejections)
+        create_rows(connection, noun, "", [_stored(noun, row) for row in new], stamp)
+        written[noun] += len(new)
+        if noun == "devices":
+            _bring_back_sightings(connection, new)
+    return dict(written), rejections
+
+
+def _stored(noun: str, row: Row) -> Row:
+    return {name: value for name, value in row.items() if name in NOUNS[noun].blank and name not in COMPUTED}
+
+
+def _new_rows(connection: Connection, noun: str, rows: Sequence[Row], sources: set[str], rejections: list[Rejection]) -> list[Row]:
+    """The rows that are not there, and can be."""
+    kind = NOUNS[noun]
+    table, key = kind.table.c, kind.key
+    there = set(
+        connection.execute(select(table.source_id, table[key])).all() if noun == "areas" else connection.scalars(select(table[key]))
+    )
+    held: set[Any] = set()
+    devices: set[str] = set()
+    if noun == "entities":
+        present = select(table.source_id, table.entity_id).where(table.removed_at.is_(None))
+        held = {tuple(pair) for pair in connection.execute(present)}
+        devices = set(connection.scalars(select(table_of(Device).c.device_id)))
+    new: list[Row] = []
+    for row in rows:
+        identity = (row["source_id"], row[key]) if noun == "areas" else row[key]
+        reason = None
+        if row["source_id"] not in sources:
+            reason = f"Its source {row['source_id']!r} is not in the export."
+        elif noun == "entities" and row["removed_at"] is None and (row["source_id"], row["entity_id"]) in held:
+            reason = f"The entity_id {row['entity_id']!r} is taken."
+        elif noun == "entities" and row["device_id"] is not None and row["device_id"] not in devices:
+            reason = f"Its device {row['device_id']!r} is not there."
+        if identity in there:
+            continue
+        if reason is not None:
+            rejections.append(Rejection(kind.kind, str(row[key]), reason))
+            continue
+        there.add(identity)
+        if noun == "entities":
+            held.add((row["source_id"], row["entity_id"]))
+        new.append(row)
+    return new
+
+
+def _bring_back_sightings(connection: Connection, devices: Sequence[Row]) -> None:
+    seen = {row["device_id"]: row for row in devices if row["last_seen"] is not None}
+    if not seen:
+        return
+    table, device = table_of(Sighting), table_of(Device)
+    numbers = connection.execute(select(device.c.device_id, device.c.number)).all()
+    for device_id, number in numbers:
+        if device_id in seen:
+            row = seen[device_id]
+            connection.execute(
+                update(table).where(table.c.number == number).values(last_seen=row["last_seen"], seen_by=row["seen_by"])
+            )
