@@ -129,7 +129,7 @@ def test_an_edit_of_what_has_changed_meanwhile_is_refused(client: TestClient) ->
     second = client.patch(f"{V1}/devices/a", json={"name": "B"}, headers={"if-match": first})
     assert second.status_code == 200
     for method in ("put", "patch", "delete"):
-        body = None if method == "delete" else {}
+        body: dict[str, Any] | None = None if method == "delete" else {}
         stale = client.request(method, f"{V1}/devices/a", headers={"if-match": first}, json=body)
         assert (stale.status_code, stale.json()["type"]) == (412, "/problems/precondition-failed")
     assert get(client, "devices/a")["name"] == "B"
