@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from fastapi.testclient import TestClient
 
 from homedex.api.app import create_app, openapi_document
 from homedex.registry import schema
-from service import homedex
+from homedex.storage.sqlite import open_connection
+from service import Service, homedex
 
 CAPTURE = Path(__file__).parent.parent / "data" / "ha_captures" / "storage-2026.11"
 
@@ -143,6 +145,20 @@ def test_an_export_that_is_spoilt_brings_in_nothing(home: Path, tmp_path: Path, 
     failed = homedex("import", "export", str(tmp_path / "x"), path=empty)
     assert (failed.returncode, failed.stderr.count("\n"), failed.stderr.startswith("Bad source: ")) == (3, 1, True)
     assert lines("sources", path=empty) == []
+
+
+def test_old_changes_are_forgotten_where_that_is_set(home: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(home, tmp_path / "registry.db"))
+    connection = open_connection(str(path))
+    connection.execute("UPDATE changes SET at = '2020-01-01T00:00:00.000000Z' WHERE seq < 100")
+    connection.close()
+    with Service.start(path) as service:
+        assert service.ask("GET", "/api/v1/changes?sort=seq&limit=1")[1]["changes"][0]["seq"] == 1
+    with Service.start(path, HOMEDEX_KEEP_CHANGES_DAYS="7") as service:
+        until = time.monotonic() + 20
+        while service.ask("GET", "/api/v1/changes?sort=seq&limit=1")[1]["changes"][0]["seq"] != 100 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert service.ask("GET", "/api/v1/changes?sort=seq&limit=1")[1]["changes"][0]["seq"] == 100
 
 
 def test_the_document_is_printed(home: Path) -> None:

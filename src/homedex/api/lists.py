@@ -55,7 +55,7 @@ async def ndjson(request: Request, listing: Listing) -> Response:
         async for rows in chunks:
             yield ("\n".join(rows) + "\n").encode()
 
-    return StreamingResponse(lines(), media_type=NDJSON, headers=_attached(f"{listing.noun}.ndjson"))
+    return _streamed(request, lines(), NDJSON, f"{listing.noun}.ndjson")
 
 
 async def comma_separated(request: Request, listing: Listing) -> Response:
@@ -76,7 +76,7 @@ async def comma_separated(request: Request, listing: Listing) -> Response:
             text.truncate()
         yield text.getvalue().encode()
 
-    return StreamingResponse(lines(), media_type=CSV, headers=_attached(f"{listing.noun}.csv"))
+    return _streamed(request, lines(), CSV, f"{listing.noun}.csv")
 
 
 async def _begun(db: Database, listing: Listing, query: Query) -> AsyncIterator[list[str]]:
@@ -97,5 +97,8 @@ async def _begun(db: Database, listing: Listing, query: Query) -> AsyncIterator[
     return pieces()
 
 
-def _attached(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}"'}
+def _streamed(request: Request, lines: AsyncIterator[bytes], kind: str, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    if request.method == "HEAD":  # nobody would see what is read
+        return Response(media_type=kind, headers=headers)
+    return StreamingResponse(lines, media_type=kind, headers=headers)

@@ -167,12 +167,13 @@ class _Wave:
         self.holders: dict[tuple[str, str], str] = {}
         self.devices: set[str] = set()
         self.moved: dict[str, str] = {}
-        if self.noun == "devices":
-            moved = _find(self.connection, table_of(DeviceId), "old_id", keys, ["old_id", "device_id"])
-            self.moved = {row["old_id"]: row["device_id"] for row in moved}
         if self.noun != "entities":
             for row in _find(self.connection, self.kind.table, self.kind.key, keys, columns):
                 self.stored.setdefault(row[self.kind.key], []).append(row)
+            if self.noun == "devices":
+                unknown = [key for key in keys if key not in self.stored]
+                moved = _find(self.connection, table_of(DeviceId), "old_id", unknown, ["old_id", "device_id"])
+                self.moved = {row["old_id"]: row["device_id"] for row in moved}
             return
         names = {*keys, *(edit.values["entity_id"] for edit in edits if edit.values.get("entity_id"))}
         for row in _find(self.connection, self.kind.table, "entity_id", sorted(names), columns):
