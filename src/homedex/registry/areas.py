@@ -71,8 +71,8 @@ def get_area(
         Conflict: several sources have one; `sources` names them.
     """
     source_id = find_area(connection, area_id, source_id=source_id)
-    found = connection.execute(AREAS.one(fields), {"area_id": area_id, "source_id": source_id}).one()
-    return found[0].encode(), found.version
+    found = AREAS.one(fields).all(connection, {"area_id": area_id, "source_id": source_id})[0]
+    return found[0].encode(), found[1]
 
 
 def find_area(connection: Connection, area_id: str, *, source_id: str | None = None) -> str:

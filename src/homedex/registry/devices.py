@@ -195,10 +195,10 @@ def get_device(
         Gone: it was removed.
         Moved: it has another id now.
     """
-    found = connection.execute(DEVICES.one(fields, expand), {"device_id": device_id}).one_or_none()
-    if found is None or found.removed_at is not None:
-        raise absent(connection, device_id, None if found is None else found.removed_at)
-    return found[0].encode(), found.version
+    found = DEVICES.one(fields, expand).one_or_none(connection, {"device_id": device_id})
+    if found is None or found[2] is not None:
+        raise absent(connection, device_id, None if found is None else found[2])
+    return found[0].encode(), found[1]
 
 
 def check_device(connection: Connection, device_id: str) -> None:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, Table, bindparam, func, select
+from sqlalchemy import Connection, Table, bindparam, func, select
 
 from homedex.errors import BulkRefused, Conflict, Gone, HomedexError, Invalid, Moved, NotFound, PreconditionFailed
 from homedex.registry import areas, devices, entities
@@ -20,7 +20,7 @@ from homedex.registry.changes import Stamp
 from homedex.registry.records import NOUNS, USER_FIELDS, Row, Update, create_rows, remove_rows, update_rows
 from homedex.registry.sources import MANUAL, ensure_manual_source
 from homedex.registry.tables import DeviceId, table_of
-from homedex.storage.rows import json_values
+from homedex.storage.rows import Prepared, json_values
 from homedex.storage.types import to_text
 
 Status = Literal["created", "updated", "restored", "unchanged", "failed"]
@@ -414,16 +414,16 @@ def _find(connection: Connection, table: Table, column: str, values: Iterable[st
     if not wanted:
         return []
     if len(wanted) == 1:
-        rows = connection.execute(_select(table, column, tuple(columns), several=False), {"value": wanted[0]})
+        rows = _select(table, column, tuple(columns), several=False).all(connection, {"value": wanted[0]})
     else:
-        rows = connection.execute(_select(table, column, tuple(columns), several=True), {"values": json_values(wanted)})
+        rows = _select(table, column, tuple(columns), several=True).all(connection, {"values": json_values(wanted)})
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 @lru_cache(maxsize=256)
-def _select(table: Table, column: str, columns: tuple[str, ...], *, several: bool) -> Select[Any]:
+def _select(table: Table, column: str, columns: tuple[str, ...], *, several: bool) -> Prepared:
     chosen = select(*(table.c[name] for name in columns))
     if not several:
-        return chosen.where(table.c[column] == bindparam("value"))
+        return Prepared(chosen.where(table.c[column] == bindparam("value")))
     one = func.json_each(bindparam("values")).table_valued("value")
-    return chosen.where(table.c[column].in_(select(one.c.value).select_from(one)))
+    return Prepared(chosen.where(table.c[column].in_(select(one.c.value).select_from(one))))

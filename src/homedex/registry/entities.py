@@ -157,8 +157,8 @@ def get_entity(
         Conflict: several sources have one; `sources` names them.
     """
     number = find_entity(connection, key, source_id=source_id)
-    found = connection.execute(ENTITIES.one(fields, expand), {"number": number}).one()
-    return found[0].encode(), found.version
+    found = ENTITIES.one(fields, expand).all(connection, {"number": number})[0]
+    return found[0].encode(), found[1]
 
 
 def find_entity(connection: Connection, key: str, *, source_id: str | None = None) -> int:

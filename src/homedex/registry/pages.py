@@ -24,7 +24,7 @@ from homedex.registry.queries import Query, Questions
 from homedex.registry.search import Index, expressions
 from homedex.registry.tables import Base, table_of
 from homedex.storage.json_sql import json_row
-from homedex.storage.rows import by_row, driver, run
+from homedex.storage.rows import Prepared, by_row, driver, run
 
 Key = Column[Any]
 
@@ -120,7 +120,7 @@ class Listing:
             bound["limit"] = limit + 1 - len(found)
             if segment.tier is not None:
                 bound["match"] = tiers[segment.tier]
-            rows = connection.execute(self._statement(shape, segment, back=back, way=way), bound).all()
+            rows = self._statement(shape, segment, back=back, way=way).all(connection, bound)
             found.extend(rows if segment.tier is None else [(row[0], segment.tier, *row[1:]) for row in rows])
             if len(found) > limit:
                 break
@@ -172,14 +172,14 @@ class Listing:
         return found
 
     @lru_cache(maxsize=512)  # noqa: B019  (listings live as long as the program)
-    def one(self, fields: tuple[str, ...] = (), expand: tuple[str, ...] = ()) -> Select[Any]:
+    def one(self, fields: tuple[str, ...] = (), expand: tuple[str, ...] = ()) -> Prepared:
         """SELECT of one object as JSON, its `version` and `removed_at`; its id is bound under the name of the id's column."""
         shape = Shape((), (), "any", searched=False, fields=fields, expand=expand)
         table = table_of(self.table).c
         ids = ONE_BY[self.noun]
         rest = [table.version] if self.removed_at is None else [table.version, self.removed_at]
         found = select(json_row(*self._members(shape)), *rest).select_from(self._whole())
-        return found.where(*(table[name] == bindparam(name) for name in ids))
+        return Prepared(found.where(*(table[name] == bindparam(name) for name in ids)))
 
     def _is_ranked(self, query: Query) -> bool:
         return query.search is not None and not query.sort
@@ -283,7 +283,7 @@ class Listing:
         return int(self._remembered(connection, query, "count to many", count))
 
     @lru_cache(maxsize=2048)  # noqa: B019  (listings live as long as the program)
-    def _statement(self, shape: Shape, segment: Segment, *, back: bool, way: Way) -> Select[Any]:
+    def _statement(self, shape: Shape, segment: Segment, *, back: bool, way: Way) -> Prepared:
         """SELECT of (JSON, sort values, key) for one segment; `limit` and the values are bound."""
         fields = self.questions.fields
         sort = [(fields[name].column, descending != back) for name, descending in shape.sort]
@@ -322,7 +322,7 @@ class Listing:
             source = source.join(*self.beside)
         places = [page.c[f"sort_{place}"] for place in range(len(sort))]
         keys = [page.c[column.key] for column in self.key]
-        return select(json_row(*self._members(shape)), *places, *keys).select_from(source).order_by(*outer)
+        return Prepared(select(json_row(*self._members(shape)), *places, *keys).select_from(source).order_by(*outer))
 
     def _members(self, shape: Shape) -> list[ColumnElement[Any]]:
         """The columns of one object, in order."""

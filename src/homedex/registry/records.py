@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, bindparam, func, insert, select, updat
 from homedex.registry import changes, search
 from homedex.registry.changes import Change, Stamp
 from homedex.registry.tables import Area, Device, Entity, Sighting, table_of
-from homedex.storage.rows import insert_rows
+from homedex.storage.rows import Prepared, insert_rows
 from homedex.storage.types import JsonText
 
 Row = dict[str, Any]
@@ -186,7 +186,7 @@ def update_rows(  # noqa: PLR0913  (whose rows, which, and why)
         values = {f"new_{name}": value for name, value in columns.items()}
         by_columns.setdefault(tuple(columns), []).append({"the_key": one.key, "the_source": source_id} | values)
     for names, rows in by_columns.items():
-        connection.execute(_update(noun, names), rows[0] if len(rows) == 1 else rows)
+        _update(noun, names).run(connection, rows)
     changes.append(
         connection,
         (
@@ -263,7 +263,7 @@ def remove_rows(connection: Connection, noun: str, source_id: str, keys: Sequenc
     kind = NOUNS[noun]
     gone = {f"new_{name}": stamp.at for name in ("removed_at", "last_listed_at", "modified_at")}
     statement = _update(noun, ("removed_at", "last_listed_at", "modified_at"))
-    connection.execute(statement, [{"the_key": key, "the_source": source_id, **gone} for key in keys])
+    statement.run(connection, [{"the_key": key, "the_source": source_id, **gone} for key in keys])
     before, after = {"removed_at": None}, {"removed_at": stamp.at}
     changes.append(connection, (Change(kind.kind, source_id, key, "remove", before, after) for key in keys), stamp)
     if noun != "areas":
@@ -272,9 +272,9 @@ def remove_rows(connection: Connection, noun: str, source_id: str, keys: Sequenc
 
 
 @lru_cache(maxsize=1024)
-def _update(noun: str, names: tuple[str, ...]) -> Any:
+def _update(noun: str, names: tuple[str, ...]) -> Prepared:
     """UPDATE of these columns of one row, `the_key` of `the_source`, to `new_…`."""
     table = NOUNS[noun].table
     mine = (table.c[NOUNS[noun].key] == bindparam("the_key"), table.c.source_id == bindparam("the_source"))
     values: Row = {name: bindparam(f"new_{name}") for name in names}
-    return update(table).where(*mine).values(values | {"version": table.c.version + 1})
+    return Prepared(update(table).where(*mine).values(values | {"version": table.c.version + 1}))

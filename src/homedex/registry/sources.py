@@ -57,10 +57,10 @@ def get_source(connection: Connection, source_id: str, *, fields: tuple[str, ...
     Raises:
         NotFound: there is no such source.
     """
-    found = connection.execute(SOURCES.one(fields), {"source_id": source_id}).one_or_none()
+    found = SOURCES.one(fields).one_or_none(connection, {"source_id": source_id})
     if found is None:
         raise NotFound(f"no source has the id {source_id!r}.")
-    return found[0].encode(), found.version
+    return found[0].encode(), found[1]
 
 
 def ensure_manual_source(connection: Connection, stamp: Stamp) -> None:

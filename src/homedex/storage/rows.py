@@ -4,14 +4,15 @@ Source: 10,000 rows of 28 columns took 18 us each through SQLAlchemy's `executem
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
-from sqlalchemy import Connection, Dialect, Table, bindparam, insert
+from sqlalchemy import Connection, Dialect, Select, Table, bindparam, insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
@@ -33,6 +34,71 @@ def insert_rows(connection: Connection, table: Table, names: Sequence[str], rows
 def run(connection: Connection, statement: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
     """Constant SQL straight to SQLite: 40 us less than by way of SQLAlchemy. Only for statements that PostgreSQL never sees."""
     return driver(connection).execute(statement, parameters)
+
+
+class Prepared:
+    """A statement that is compiled once, and on SQLite executed by the driver alone: 40 us less each time (2026-11).
+
+    Args:
+        statement: SELECT, INSERT, UPDATE or DELETE without expanding parameters.
+    """
+
+    __slots__ = ("_compiled", "statement")
+
+    def __init__(self, statement: Select[Any] | UpdateBase) -> None:
+        self.statement = statement
+        self._compiled: _Compiled | None = None
+
+    def all(self, connection: Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Every row, values of the columns' Python types."""
+        if connection.dialect.name != "sqlite":
+            return [tuple(row) for row in connection.execute(self.statement, values)]
+        compiled = self._compiled or self._compile(connection.dialect)
+        rows = driver(connection).execute(compiled.sql, compiled.bound(values)).fetchall()
+        return [compiled.row(row) for row in rows] if compiled.results else rows
+
+    def one_or_none(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """The only row, if there is one."""
+        rows = self.all(connection, values)
+        return rows[0] if rows else None
+
+    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Execute it once for each of `rows`."""
+        if connection.dialect.name != "sqlite":
+            connection.execute(self.statement, list(rows))
+            return
+        compiled = self._compiled or self._compile(connection.dialect)
+        driver(connection).executemany(compiled.sql, map(compiled.bound, rows))
+
+    def _compile(self, dialect: Dialect) -> "_Compiled":
+        made = self.statement.compile(dialect=dialect)
+        binds = made.binds
+        names = tuple((name, processor_of(binds[name].type, dialect), binds[name].value) for name in made.positiontup or ())
+        columns = getattr(self.statement, "selected_columns", ())
+        found = ((place, column.type.dialect_impl(dialect).result_processor(dialect, None)) for place, column in enumerate(columns))
+        results = tuple((place, processor) for place, processor in found if processor is not None)
+        self._compiled = _Compiled(str(made), names, results)
+        return self._compiled
+
+
+class _Compiled(NamedTuple):
+    """SQL text; each parameter's name, processor and default; the columns whose results are processed."""
+
+    sql: str
+    names: tuple[tuple[str, Processor | None, Any], ...]
+    results: tuple[tuple[int, Processor], ...]
+
+    def bound(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The parameters in their order."""
+        given = ((values.get(name, default), processor) for name, processor, default in self.names)
+        return tuple([value if processor is None else processor(value) for value, processor in given])
+
+    def row(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A row of the columns' Python types."""
+        values = list(row)
+        for place, processor in self.results:
+            values[place] = processor(values[place])
+        return tuple(values)
 
 
 def driver(connection: Connection) -> apsw.Connection:
