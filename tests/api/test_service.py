@@ -12,7 +12,7 @@ from sqlalchemy import text as sql
 
 from homedex.api.app import PLAIN_ROUTES, ROUTES, create_app
 from homedex.api.openapi import ALWAYS
-from homedex.registry import schema, schemas
+from homedex.registry import inputs, schema, schemas
 from homedex.storage.database import Database
 
 
@@ -115,7 +115,7 @@ def test_every_example_in_the_document_is_what_its_model_says() -> None:
     bodies = {route.body for route in ROUTES if route.body is not None}
     models: set[type[BaseModel]] = {schemas.Problem, schemas.InvalidProblem, *bodies}
     models |= {model for route in ROUTES for model in route.answers.values() if isinstance(model, type)}
-    for model in models - {schemas.DeviceRows, schemas.EntityRows}:
+    for model in models - {inputs.DeviceRows, inputs.EntityRows}:
         for example in model.model_json_schema()["examples"]:
             assert model.model_validate(example).model_fields_set >= {name for name in example if name in model.model_fields}
             assert set(example) >= {name for name, field in model.model_fields.items() if field.is_required()}

@@ -16,7 +16,7 @@ from homedex.api.deps import JSON, MERGE_PATCH, NDJSON
 from homedex.api.lists import CSV
 from homedex.api.openapi import DESCRIPTION, document
 from homedex.api.requests import Requests
-from homedex.registry import schemas
+from homedex.registry import inputs, schemas
 from homedex.registry.areas import AREAS
 from homedex.registry.changes import CHANGES
 from homedex.registry.devices import DEVICES
@@ -106,12 +106,12 @@ ROUTES = (
     Route(
         *("POST", f"{V1}/devices/bulk", bulk.edit_devices, "devices", {200: schemas.BulkAnswer}, (400, 409, 413, 415)),
         parameters=BULK,
-        body=schemas.DeviceRows,
+        body=inputs.DeviceRows,
         kinds=(JSON, NDJSON),
     ),
     _item("devices/{device_id}", "devices", DEVICES, schemas.Device, devices.get_device),
     *_edits(
-        *("devices/{device_id}", "devices", schemas.Device, (schemas.DeviceIn, schemas.DevicePatch)),
+        *("devices/{device_id}", "devices", schemas.Device, (inputs.DeviceIn, inputs.DevicePatch)),
         (devices.put_device, devices.patch_device, devices.remove_device),
     ),
     Route(
@@ -129,19 +129,19 @@ ROUTES = (
     Route(
         *("POST", f"{V1}/entities/bulk", bulk.edit_entities, "entities", {200: schemas.BulkAnswer}, (400, 409, 413, 415)),
         parameters=BULK,
-        body=schemas.EntityRows,
+        body=inputs.EntityRows,
         kinds=(JSON, NDJSON),
     ),
     _item("entities/{entity_id}", "entities", ENTITIES, schemas.Entity, entities.get_entity),
     *_edits(
-        *("entities/{entity_id}", "entities", schemas.Entity, (schemas.EntityIn, schemas.EntityPatch)),
+        *("entities/{entity_id}", "entities", schemas.Entity, (inputs.EntityIn, inputs.EntityPatch)),
         (entities.put_entity, entities.patch_entity, entities.remove_entity),
         SOURCE_ID,
     ),
     *_list("areas", "areas", AREAS, schemas.AreaPage, areas.list_areas, areas.list_areas_as_csv, areas.list_areas_as_ndjson),
     _item("areas/{area_id}", "areas", AREAS, schemas.Area, areas.get_area),
     *_edits(
-        *("areas/{area_id}", "areas", schemas.Area, (schemas.AreaIn, schemas.AreaPatch)),
+        *("areas/{area_id}", "areas", schemas.Area, (inputs.AreaIn, inputs.AreaPatch)),
         (areas.put_area, areas.patch_area, areas.remove_area),
     ),
     *_list(

@@ -12,7 +12,7 @@ from homedex.registry import areas, edits, sources
 from homedex.registry.areas import AREAS
 from homedex.registry.changes import CHANGES
 from homedex.registry.edits import Edit
-from homedex.registry.schemas import AREA_ID, READ_ONLY, AreaIn, AreaPatch
+from homedex.registry.inputs import AREA_ID, READ_ONLY, AreaIn, AreaPatch
 from homedex.registry.sources import SOURCES
 
 AreaKey = Annotated[str, Path(max_length=255, description="such as kitchen")]

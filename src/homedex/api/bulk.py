@@ -30,7 +30,7 @@ from homedex.errors import HomedexError, Invalid, KeyInUse
 from homedex.registry.changes import Stamp
 from homedex.registry.edits import DryRun, Edit, Outcome, apply_bulk, results_of
 from homedex.registry.idempotency import find_answer, keep_answer
-from homedex.registry.schemas import READ_ONLY, DeviceRow, EntityRow, Stated
+from homedex.registry.inputs import READ_ONLY, DeviceRow, EntityRow, Stated
 
 MOST_ROWS = 10_000
 KEY = re.compile(r"[\x21-\x7e]{1,255}")

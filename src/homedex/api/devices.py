@@ -13,7 +13,7 @@ from homedex.registry.changes import CHANGES, list_changes_of_device
 from homedex.registry.devices import DEVICES
 from homedex.registry.edits import Edit
 from homedex.registry.entities import ENTITIES
-from homedex.registry.schemas import DEVICE_ID, READ_ONLY, DeviceIn, DevicePatch
+from homedex.registry.inputs import DEVICE_ID, READ_ONLY, DeviceIn, DevicePatch
 
 Id = Annotated[str, Path(max_length=255, description="the device's id; an old one leads on to the present one")]
 OwnId = Annotated[str, Path(pattern=DEVICE_ID, max_length=255, description="an id that no source owns")]

@@ -11,7 +11,7 @@ from homedex.api.items import edited, view_of
 from homedex.registry import edits, entities
 from homedex.registry.edits import Edit
 from homedex.registry.entities import ENTITIES
-from homedex.registry.schemas import ENTITY_ID, READ_ONLY, EntityIn, EntityPatch
+from homedex.registry.inputs import ENTITY_ID, READ_ONLY, EntityIn, EntityPatch
 
 Key = Annotated[str, Path(max_length=1024, description="such as light.kitchen, or the registry id")]
 OwnKey = Annotated[str, Path(pattern=ENTITY_ID, max_length=255, description="such as sensor.boiler_pressure")]

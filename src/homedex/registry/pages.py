@@ -98,7 +98,7 @@ class Listing:
         if query.count:
             parts.append(f'"total":{self.total(connection, query)}')
         if query.facets:
-            parts.append(f'"facets":{json.dumps(self.facets(connection, query), ensure_ascii=False)}')
+            parts.append(f'"facets":{json.dumps(self.facets(connection, query), ensure_ascii=False, separators=(",", ":"))}')
         return ("{" + ",".join(parts) + "}").encode(), cursors
 
     def rows(self, connection: Connection, query: Query, cut: Cut | None, limit: int) -> tuple[list[Sequence[Any]], bool]:
@@ -116,13 +116,16 @@ class Listing:
         ranked = self._is_ranked(query)
         tiers = expressions(query.search or "") if query.search else ()
         found: list[Sequence[Any]] = []
+        most = limit + 1
+        if cut is None and query.count and query.conditions:  # after the last match the rest of the table need not be read
+            most = min(most, self.total(connection, query))
         for segment in segments(query.sort, cut, tiers=len(tiers) - 1 if ranked else None):
-            bound["limit"] = limit + 1 - len(found)
+            bound["limit"] = most - len(found)
             if segment.tier is not None:
                 bound["match"] = tiers[segment.tier]
             rows = self._statement(shape, segment, back=back, way=way).all(connection, bound)
             found.extend(rows if segment.tier is None else [(row[0], segment.tier, *row[1:]) for row in rows])
-            if len(found) > limit:
+            if len(found) >= most:
                 break
         more = len(found) > limit
         return (found[:limit][::-1], more) if back else (found, more)
@@ -152,12 +155,15 @@ class Listing:
     def _remembered(self, connection: Connection, query: Query, what: str, find: Callable[[], Any]) -> Any:
         """What was found for this question since the last change, else what is found now.
 
-        `changes` grows with every change of what is counted here, but not with sightings: those any commit may have changed.
+        `changes` grows with every change of what is counted here, but not with sightings, and its oldest are forgotten: those any
+        commit may have changed.
         """
         memory: OrderedDict[Any, tuple[Any, Any]] = connection.info.setdefault("remembered", OrderedDict())
         asked = (self.noun, what, query.conditions, query.search, query.removed)
         newest: Any = newest_change(connection)
-        if any(self.questions.filters[name].sighted for name, _ in query.conditions):
+        named = what.removeprefix("facet ")
+        of_commits = self.noun == "changes" or (named in self.questions.fields and self.questions.fields[named].sighted)
+        if of_commits or any(self.questions.filters[name].sighted for name, _ in query.conditions):
             if connection.dialect.name != "sqlite":
                 return find()
             newest = (newest, next(run(connection, "PRAGMA data_version"))[0], driver(connection).total_changes())
@@ -215,7 +221,11 @@ class Listing:
         return Shape(conditions, query.sort, query.removed, query.search is not None, query.fields, query.expand)
 
     def _bound(self, query: Query) -> dict[str, Any]:
-        bound = {f"{name}_{place}": value for name, values in query.conditions for place, value in enumerate(values)}
+        bound = {
+            f"{name}_{nth}_{place}": value
+            for nth, (name, values) in enumerate(query.conditions)  # one name may stand there twice: see `Query.only`
+            for place, value in enumerate(values)
+        }
         if query.search is not None:
             bound["match"] = (expressions(query.search) or ("",))[-1]
         return bound
@@ -277,7 +287,12 @@ class Listing:
         few = self._few(connection, query)
 
         def count() -> int:
-            rows = self._matches(self._shape(query), literal(1)).limit(bindparam("few"))
+            shape = self._shape(query)
+            if self._is_of_sightings(shape) and self.beside is not None:  # the few that were removed do not matter
+                rows = select(literal(1)).select_from(self.beside[0]).where(*self._conditions(replace(shape, removed="any")))
+            else:
+                rows = self._matches(shape, literal(1))
+            rows = rows.limit(bindparam("few"))
             return connection.scalar(select(func.count()).select_from(rows.subquery()), self._bound(query) | {"few": few + 1}) or 0
 
         return int(self._remembered(connection, query, "count to many", count))
@@ -294,7 +309,7 @@ class Listing:
         if (
             way == "filter" and shape.conditions and len(key) == 1
         ):  # each filter's index alone says which rows, and few are looked up
-            conditions = [key[0].in_(self._matches(shape, self.key[0]))]
+            conditions = [key[0].in_(self._matches(shape, self.key[0]).correlate(None))]
         found = select(*values, *key).where(*conditions)
         if segment.tier is not None and self.search is not None:
             # The search is read first, in the order of its numbers, and each match looked up.
@@ -349,14 +364,16 @@ class Listing:
     ) -> list[ColumnElement[bool]]:
         first = shape.sort[0][0] if shape.sort else None
         found: list[ColumnElement[bool]] = []
-        for name, how in shape.conditions:
+        for nth, (name, how) in enumerate(shape.conditions):
             parameter = self.questions.filters[name]
             if but is not None and parameter.of == but:
                 continue
             build = parameter.build_by_order or parameter.build if by_order else parameter.build
-            values = how if parameter.fixed else [bindparam(f"{name}_{n}", type_=parameter.type) for n in range(how)]
+            values = how if parameter.fixed else [bindparam(f"{name}_{nth}_{n}", type_=parameter.type) for n in range(how)]
             condition = build(values)
             found.append(self._by_row(condition) if by_order and parameter.of != first else condition)
+            if by_order and parameter.of == first and name.endswith("__ic"):  # null holds nothing: those at the end are not read
+                found.append(self.questions.fields[parameter.of].column.is_not(None))
         if self.removed_at is not None and shape.removed != "any":
             present = self.removed_at.is_(None) if shape.removed == "present" else self.removed_at.is_not(None)
             nothing_else = not (shape.conditions or shape.searched)
@@ -377,14 +394,13 @@ class Listing:
 
         return replacement_traverse(condition, {}, replaced)
 
-    def _needs_join(self, shape: Shape) -> bool:
-        sorts = (self.questions.fields[name].sighted for name, _ in shape.sort)
+    def _needs_join(self, shape: Shape, facet: str | None = None) -> bool:
+        sorts = (self.questions.fields[name].sighted for name in (facet, *(name for name, _ in shape.sort)) if name is not None)
         return any(sorts) or any(self.questions.filters[name].sighted for name, _ in shape.conditions)
 
     @lru_cache(maxsize=512)  # noqa: B019
     def _total(self, shape: Shape) -> Select[Any]:
-        sighted = [self.questions.filters[name].sighted for name, _ in shape.conditions]
-        if self.beside is None or not sighted or not all(sighted) or shape.searched or shape.removed != "present":
+        if self.beside is None or not self._is_of_sightings(shape):
             return self._matches(shape, func.count())
         # One index counts all of them, and the few that were removed are taken off: no row is joined for those that are there.
         conditions = self._conditions(replace(shape, removed="any"))
@@ -394,6 +410,11 @@ class Listing:
             for table, where in ((self.beside[0], conditions), (self._whole(), gone))
         )
         return select(next(counts) - next(counts))
+
+    def _is_of_sightings(self, shape: Shape) -> bool:
+        """Whether all that is asked, but for tombstones, stands in the table beside ours."""
+        sighted = [self.questions.filters[name].sighted for name, _ in shape.conditions]
+        return bool(sighted) and all(sighted) and not shape.searched and shape.removed == "present"
 
     @lru_cache(maxsize=512)  # noqa: B019
     def _matches(self, shape: Shape, what: ColumnElement[Any]) -> Select[Any]:
@@ -406,12 +427,12 @@ class Listing:
     def _facet_statement(self, shape: Shape, name: str) -> Select[Any]:
         one = self.questions.fields[name]
         value = one.counted if one.counted is not None else one.column
-        counted = select(value, func.count()).select_from(self._counted(shape)).where(*self._conditions(shape, but=name))
+        counted = select(value, func.count()).select_from(self._counted(shape, name)).where(*self._conditions(shape, but=name))
         return counted.group_by(value).order_by(func.count().desc(), value).limit(MOST_FACET_VALUES)
 
-    def _counted(self, shape: Shape) -> FromClause:
+    def _counted(self, shape: Shape, facet: str | None = None) -> FromClause:
         """What rows are counted in: no more than the question needs."""
-        return self._whole() if self._needs_join(shape) else table_of(self.table)
+        return self._whole() if self._needs_join(shape, facet) else table_of(self.table)
 
     def _whole(self) -> FromClause:
         table = table_of(self.table)
