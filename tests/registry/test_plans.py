@@ -1,6 +1,9 @@
-"""Every offered filter is answered from an index, at 100,000 devices."""
+"""Every list is read from an index, at 100,000 devices: SQLite says itself how it will run what a page sends it."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +17,35 @@ from homedex.registry.entities import ENTITIES
 from homedex.registry.pages import Listing
 from homedex.registry.sources import SOURCES
 from homedex.storage.engine import create_engine
+from homedex.storage.rows import driver
 from homedex.storage.sqlite import Options
 
 DEVICE_COUNT = 100_000
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 STAMP = "'2026-01-01T00:00:00.000000Z'"
+SPREAD = "strftime('%Y-%m-%dT%H:%M:%f000Z', 1767225600 + i * 7919 % 9000000, 'unixepoch')"
 FILL = f"""
 INSERT INTO sources WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20)
-    SELECT 's' || i, 'manual', 's', 'ok', NULL, NULL, '{{}}', {STAMP} FROM n;
+    SELECT 's' || i, 'manual', 's', 'ok', NULL, NULL, '{{}}', {STAMP}, {STAMP}, 1 FROM n;
 INSERT INTO areas (source_id, area_id, name, aliases, labels, extra, first_listed_at, created_at, modified_at, version)
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000)
     SELECT 's' || (1 + i % 20), 'a' || i, 'a', '[]', '[]', '{{}}', {STAMP}, {STAMP}, {STAMP}, 1 FROM n;
-INSERT INTO devices (device_id, source_id, manufacturer, model, area_id, integration, disabled_by, labels, identifiers, connections,
-                     extra, first_listed_at, created_at, modified_at, version, removed_at)
+INSERT INTO devices (device_id, source_id, name, manufacturer, model, area_id, integration, disabled_by, labels, identifiers,
+                     connections, extra, source_values, first_listed_at, created_at, modified_at, version, removed_at)
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {DEVICE_COUNT})
-    SELECT printf('d%07d', i), 's' || (1 + i % 20), 'm' || (i % 300), 'o' || (i % 3000), 'a' || (i % 2000), 'i' || (i % 50),
-           CASE WHEN i % 30 = 0 THEN 'user' END, '[]', '[]', '[]', '{{}}', {STAMP}, {STAMP}, {STAMP}, 1,
+    SELECT printf('d%07d', i * 7919 % {DEVICE_COUNT}), 's' || (1 + i % 20), CASE WHEN i % 20 THEN 'n' || (i * 7919 % 50000) END,
+           CASE WHEN i % 3 THEN 'm0' ELSE 'm' || (i % 300) END, 'o' || (i % 3000), 'a' || (i % 2000), 'i' || (i % 50),
+           CASE WHEN i % 30 = 0 THEN 'user' END, '[]', '[]', '[]', '{{}}', '{{}}', {STAMP}, {SPREAD}, {SPREAD}, 1,
            CASE WHEN i % 40 = 0 THEN {STAMP} END FROM n;
-INSERT INTO entities (id, entity_id, source_id, device_id, domain, platform, area_id, disabled_by, labels, extra, first_listed_at,
-                      created_at, modified_at, version)
+INSERT INTO sightings SELECT number, CASE WHEN number % 10 < 7 THEN created_at END, NULL FROM devices;
+INSERT INTO entities (id, entity_id, source_id, device_id, domain, platform, area_id, disabled_by, labels, extra, source_values,
+                      first_listed_at, created_at, modified_at, version)
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {DEVICE_COUNT})
-    SELECT 'e' || i, 'sensor.' || i, 's' || (1 + i % 20), printf('d%07d', i), 'd' || (i % 30), 'p' || (i % 50),
-           CASE WHEN i % 9 = 0 THEN 'a' || (i % 2000) END, CASE WHEN i % 30 = 0 THEN 'user' END, '[]', '{{}}',
-           {STAMP}, {STAMP}, {STAMP}, 1 FROM n;
-ANALYZE;
+    SELECT 'e' || i, 'sensor.' || i, 's' || (1 + i % 20), printf('d%07d', i % {DEVICE_COUNT}), 'd' || (i % 30), 'p' || (i % 50),
+           CASE WHEN i % 9 = 0 THEN 'a' || (i % 2000) END, CASE WHEN i % 30 = 0 THEN 'user' END, '[]', '{{}}', '{{}}',
+           {STAMP}, {SPREAD}, {SPREAD}, 1 FROM n;
+INSERT INTO device_search (rowid, names, facts) SELECT number, name, manufacturer FROM devices WHERE removed_at IS NULL;
+INSERT INTO entity_search (rowid, names, facts) SELECT number, entity_id, platform FROM entities;
 """
 
 
@@ -44,7 +53,7 @@ ANALYZE;
 def full(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     path = tmp_path_factory.mktemp("full") / "full.db"
     path.write_bytes(migrated.read_bytes())
-    engine = create_engine(str(path), Options(application_id=schema.APPLICATION_ID))
+    engine = create_engine(str(path), Options(application_id=schema.APPLICATION_ID, cache_kib=128 * 1024))
     with engine.connect() as connection:
         for statement in FILL.split(";\n"):
             if statement.strip():
@@ -54,49 +63,161 @@ def full(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     engine.dispose()
 
 
-def plan(connection: Connection, listing: Listing, name: str, *, several: bool, after: bool) -> str:
-    """The query plan of one page, one step a line."""
-    shape = ((name, several),) if name else ()
-    value: Any = name == "disabled" or "x"
-    bound: dict[str, Any] = {"limit": 50, "after_0": "d0005000", "after_1": "x"}
-    if name:
-        bound[name] = [value, value] if several else value
+@dataclass
+class Asked:
+    """The plans of one page, one step a line: of each range of rows that was read, and of each count."""
+
+    pages: list[str]
+    counts: list[str]
+    cursors: dict[str, str | None]
+
+
+def ask(connection: Connection, listing: Listing, *pairs: tuple[str, str], cursor: str | None = None) -> Asked:
+    query = replace(listing.questions.read(pairs, now=NOW), cursor=cursor)
     sent: list[tuple[str, Any]] = []
 
-    def note(_c: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+    def note(_cursor: object, statement: str, parameters: Any) -> bool:
         sent.append((statement, parameters))
+        return True
 
-    event.listen(connection, "before_cursor_execute", note)
-    connection.execute(listing.statement(shape, after=after), bound).all()
-    event.remove(connection, "before_cursor_execute", note)
-    return "\n".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sent[0][0]}", sent[0][1]))
+    def note_sqlalchemy(_c: object, cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        note(cursor, statement, parameters)
+
+    connection.info.clear()  # no total is remembered
+    driver(connection).exec_trace = note  # sees what goes straight to the driver
+    event.listen(connection, "before_cursor_execute", note_sqlalchemy)  # and this, what does not
+    try:
+        _, cursors = listing.page(connection, query)
+    finally:
+        event.remove(connection, "before_cursor_execute", note_sqlalchemy)
+        driver(connection).exec_trace = None
+    pages = [plan(connection, *one) for one in sent if one[0].startswith("SELECT json_object")]
+    counts = [plan(connection, *one) for one in sent if not one[0].startswith("SELECT json_object") and "count(" in one[0]]
+    assert pages, sent
+    return Asked(pages, counts, cursors)
 
 
-CASES = [
-    (listing, name, several)
-    for listing in (DEVICES, ENTITIES, AREAS, SOURCES)
-    for name in ("", *listing.filters)
-    for several in ((False, True) if name not in {"", "disabled"} else (False,))
+def plan(connection: Connection, statement: str, parameters: Any) -> str:
+    return "\n".join(row[3] for row in driver(connection).execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+
+
+def found(step: str) -> str:
+    """How the rows of a page are found and sorted, without how they are filled in."""
+    return step.partition("\nSCAN page")[0]
+
+
+def a_page_and_its_neighbours(connection: Connection, listing: Listing, *pairs: tuple[str, str]) -> list[str]:
+    """The plans of the first page, of the next one, and of the way back."""
+    first = ask(connection, listing, *pairs)
+    forward = ask(connection, listing, *pairs, cursor=first.cursors["next"])
+    backward = ask(connection, listing, *pairs, cursor=forward.cursors["prev"])
+    return [found(step) for one in (first, forward, backward) for step in one.pages]
+
+
+SORTS = [
+    (listing, f"{sign}{name}")
+    for listing in (DEVICES, ENTITIES)
+    for name, one in listing.questions.fields.items()
+    for sign in ("", "-")
+    if one.sortable and (listing, name) != (ENTITIES, "device_id")  # its index has no number at the end of a device's tombstones
+]
+INDEXED = [
+    (listing, name) for listing in (DEVICES, ENTITIES) for name in sorted(listing.indexed) if name in listing.questions.filters
+]
+COUNTED = [(listing, name) for listing, name in INDEXED if name not in {"disabled", "device_id", "id"}]
+VALUES = {"manufacturer": "m0", "disabled": "true", "created_at": "2026-02-01T00:00:00Z", "modified_at": "2026-02-01T00:00:00Z"}
+MANY = [
+    *(
+        ("manufacturer", "m0"),
+        ("disabled", "false"),
+        ("has_area", "true"),
+        ("seen", "never"),
+        ("created_at__gte", "2026-02-01T00:00:00Z"),
+    ),
+    *(("last_seen__lt", "2026-03-01T00:00:00Z"), ("domain", "d7"), ("q", "m0"), ("version", "1"), ("name__ic", "N")),
+]
+FEW = [
+    *(("model", "o7", "ix_devices_model"), ("area_id", "a7", "ix_devices_area_id"), ("name__ic", "n777", "ix_devices_name")),
+    *(("q", "n777", "SCAN device_search"), ("last_seen__lt", "2026-01-01T01:00:00Z", "ix_sightings_last_seen")),
+    *(("created_at__lt", "2026-01-01T01:00:00Z", "ix_devices_created_at"), ("device_id", "d0000007", "sqlite_autoindex_devices_1")),
 ]
 
 
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize(("listing", "name", "several"), CASES)
-def test_a_filter_is_answered_from_an_index(full: Connection, listing: Listing, name: str, several: bool, after: bool) -> None:
-    steps = plan(full, listing, name, several=several, after=after)
-    tables = [step for step in steps.splitlines() if step.startswith("SCAN") and "page" not in step and "SCAN (" not in step]
-    scans = [step for step in tables if "INDEX" not in step and "CONSTANT ROW" not in step]
-    assert not scans, steps
-    if name:
-        walks = [step for step in tables if step.startswith((f"SCAN {listing.noun}", "SCAN devices", "SCAN entities"))]
-        assert not walks, steps
+@pytest.mark.parametrize(("listing", "sort"), [(DEVICES, ""), (ENTITIES, ""), *SORTS])
+def test_a_sorted_list_is_read_from_an_index(full: Connection, listing: Listing, sort: str) -> None:
+    for step in a_page_and_its_neighbours(full, listing, *((("sort", sort),) if sort else ())):
+        assert "TEMP B-TREE" not in step
+        assert "INDEX" in step or not sort or step.endswith(f"SCAN {listing.noun}"), step
 
 
-@pytest.mark.parametrize(("listing", "name"), [(listing, name) for listing, name, several in CASES if not several])
-def test_one_value_of_an_own_column_needs_no_sorting(full: Connection, listing: Listing, name: str) -> None:
-    across = {"domain", "platform"} if listing is DEVICES else {"manufacturer", "model", "integration", "area_id"}
-    if listing in {DEVICES, ENTITIES} and name not in across:
-        assert "TEMP B-TREE" not in plan(full, listing, name, several=False, after=False)
+@pytest.mark.parametrize(("listing", "name"), INDEXED)
+def test_one_value_of_an_indexed_field_is_found_in_the_default_order(full: Connection, listing: Listing, name: str) -> None:
+    for step in ask(full, listing, (name, VALUES.get(name, "x"))).pages:
+        assert f"{name}=?" in found(step)
+        assert "TEMP B-TREE" not in found(step)
+
+
+@pytest.mark.parametrize("sort", ["name", "-last_seen", "-created_at", "device_id", "area_id"])
+@pytest.mark.parametrize("condition", MANY)
+def test_what_matches_many_is_looked_for_in_the_order_of_the_sort(full: Connection, condition: tuple[str, str], sort: str) -> None:
+    index = {"-last_seen": "ix_sightings_last_seen", "device_id": "sqlite_autoindex_devices_1"}.get(
+        sort, f"ix_devices_{sort.lstrip('-')}"
+    )
+    for step in a_page_and_its_neighbours(full, DEVICES, condition, ("sort", sort)):
+        assert index in step
+        assert "TEMP B-TREE" not in step
+
+
+@pytest.mark.parametrize("condition", [one for one in MANY if one[0] != "manufacturer" and one[0] != "disabled"])
+def test_what_matches_many_is_looked_for_in_the_default_order(full: Connection, condition: tuple[str, str]) -> None:
+    for step in a_page_and_its_neighbours(full, DEVICES, condition):
+        assert "TEMP B-TREE" not in step
+
+
+@pytest.mark.parametrize("sort", ["name", "-last_seen", "-created_at"])
+@pytest.mark.parametrize(("name", "value", "index"), FEW)
+def test_what_matches_few_is_found_by_the_filter(full: Connection, name: str, value: str, index: str, sort: str) -> None:
+    if sort.lstrip("-") == name.partition("__")[0]:
+        return
+    for step in ask(full, DEVICES, (name, value), ("sort", sort)).pages:
+        assert index in found(step)
+
+
+@pytest.mark.parametrize("words", ["m0", "n1", "m0 n1", "m"])
+def test_a_search_is_read_in_the_order_of_its_own_index(full: Connection, words: str) -> None:
+    for step in a_page_and_its_neighbours(full, DEVICES, ("q", words)):
+        assert step.splitlines()[1].startswith("SCAN device_search VIRTUAL TABLE")
+        assert "TEMP B-TREE" not in step
+
+
+@pytest.mark.parametrize(("listing", "name"), [(DEVICES, ""), (ENTITIES, ""), *COUNTED])
+def test_a_total_is_counted_from_an_index_alone(full: Connection, listing: Listing, name: str) -> None:
+    counts = ask(full, listing, *(((name, VALUES.get(name, "x")),) if name else ())).counts
+    assert len(counts) == 1
+    assert counts[0].startswith(f"SEARCH {listing.noun} USING COVERING INDEX"), counts
+    assert "\n" not in counts[0]
+
+
+@pytest.mark.parametrize("condition", [("last_seen__lt", "2026-02-01T00:00:00Z"), ("seen", "ever"), ("seen", "never")])
+def test_sightings_are_counted_without_looking_at_devices_that_are_there(full: Connection, condition: tuple[str, str]) -> None:
+    (count,) = ask(full, DEVICES, condition).counts
+    assert "SEARCH sightings USING COVERING INDEX ix_sightings_last_seen" in count
+    assert re.search(r"SEARCH devices USING COVERING INDEX ix_devices_\w+ \(removed_at>\?\)", count)
+
+
+@pytest.mark.parametrize(
+    "condition", [("model_id", "x"), ("label", "x"), ("note__ic", "x"), ("serial_number", "x"), ("version", "1")]
+)
+def test_what_no_index_knows_is_read_in_the_order_of_the_file(full: Connection, condition: tuple[str, str]) -> None:
+    asked = ask(full, DEVICES, condition)
+    for step in (*asked.pages, *asked.counts):
+        assert "SCAN devices" in found(step).splitlines()
+
+
+@pytest.mark.parametrize("listing", [AREAS, SOURCES])
+def test_areas_and_sources_are_listed_in_the_order_of_their_ids(full: Connection, listing: Listing) -> None:
+    for step in ask(full, listing).pages:
+        assert "TEMP B-TREE" not in found(step)
 
 
 def test_no_index_is_there_twice(full: Connection) -> None:

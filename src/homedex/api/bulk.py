@@ -24,6 +24,7 @@ from homedex.api.deps import (
     read_body,
     refused,
     stamp,
+    without_collector,
 )
 from homedex.api.problems import invalid
 from homedex.errors import HomedexError, Invalid, KeyInUse
@@ -57,9 +58,10 @@ async def _edit(request: Request, noun: str) -> Response:
     kind = media_type(request, (JSON, *NDJSON_KINDS))
     key = _key(request)
     raw = await read_body(request)
-    edits = read_rows(noun, raw, lines=kind != JSON)
+    with without_collector():
+        edits = read_rows(noun, raw, lines=kind != JSON)
     digest = hashlib.blake2s(b"\n".join((request.scope["path"].encode(), request.scope["query_string"], raw))).hexdigest()
-    with _under_way(request, key):
+    with _under_way(request, key), without_collector():
         try:
             body = await database(request).write(
                 _edit_once, noun, edits, stamp(request), atomic=atomic, dry_run=dry_run, key=key, digest=digest

@@ -1,8 +1,5 @@
 """Lists over HTTP: a page as JSON, or the whole result as a stream of CSV or NDJSON."""
 
-import csv
-import io
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -11,10 +8,9 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from homedex.api.deps import JSON, NDJSON, check_accepts, clock, database, json_response, pairs_of
-from homedex.registry.exports import cells, chunk
+from homedex.registry.exports import header, text_chunk
 from homedex.registry.pages import Listing
 from homedex.registry.queries import Query
-from homedex.storage.database import Database
 
 CSV = "text/csv"
 Page = tuple[bytes, dict[str, str | None]]
@@ -48,57 +44,34 @@ def _links(request: Request, cursors: Mapping[str, str | None]) -> dict[str, str
 
 async def ndjson(request: Request, listing: Listing) -> Response:
     """The whole result, one JSON object a line."""
-    check_accepts(request, NDJSON)
-    chunks = await _begun(database(request), listing, read_query(request, listing, whole=True))
-
-    async def lines() -> AsyncIterator[bytes]:
-        async for rows in chunks:
-            yield ("\n".join(rows) + "\n").encode()
-
-    return _streamed(request, lines(), NDJSON, f"{listing.noun}.ndjson")
+    return await _whole(request, listing, NDJSON, f"{listing.noun}.ndjson", csv=False)
 
 
 async def comma_separated(request: Request, listing: Listing) -> Response:
     """The whole result as CSV, harmless to spreadsheets."""
-    check_accepts(request, CSV)
-    query = read_query(request, listing, whole=True)
-    chunks = await _begun(database(request), listing, query)
-    names = [*(query.fields or listing.questions.fields), *query.expand]
-
-    async def lines() -> AsyncIterator[bytes]:
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(names)
-        async for rows in chunks:
-            writer.writerows(cells(json.loads(row)) for row in rows)
-            yield text.getvalue().encode()
-            text.seek(0)
-            text.truncate()
-        yield text.getvalue().encode()
-
-    return _streamed(request, lines(), CSV, f"{listing.noun}.csv")
+    return await _whole(request, listing, CSV, f"{listing.noun}.csv", csv=True)
 
 
-async def _begun(db: Database, listing: Listing, query: Query) -> AsyncIterator[list[str]]:
+async def _whole(request: Request, listing: Listing, kind: str, name: str, *, csv: bool) -> Response:
     """The whole result in pieces, each read in a snapshot of its own, so that a slow client holds nothing up.
 
-    The first is read before this returns: what is wrong with the question is said before the answer begins.
+    The first is read before the answer begins: what is wrong with the question is said in time.
     """
-    rows, cut = await db.read(chunk, listing, query, None)
-
-    async def pieces() -> AsyncIterator[list[str]]:
-        nonlocal rows, cut
-        while rows:
-            yield rows
-            if cut is None:
-                return
-            rows, cut = await db.read(chunk, listing, query, cut)
-
-    return pieces()
-
-
-def _streamed(request: Request, lines: AsyncIterator[bytes], kind: str, name: str) -> Response:
+    check_accepts(request, kind)
+    query = read_query(request, listing, whole=True)
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    if request.method == "HEAD":  # nobody would see what is read
+    db = database(request)
+    text, cut = await db.read(text_chunk, listing, query, None, csv=csv)
+    if request.method == "HEAD":  # nobody would see the rest
         return Response(media_type=kind, headers=headers)
-    return StreamingResponse(lines, media_type=kind, headers=headers)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield header(listing, query) if csv else b""
+        piece, following = text, cut
+        while True:
+            yield piece
+            if following is None:
+                return
+            piece, following = await db.read(text_chunk, listing, query, following, csv=csv)
+
+    return StreamingResponse(pieces(), media_type=kind, headers=headers)

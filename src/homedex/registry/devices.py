@@ -126,6 +126,8 @@ DEVICES = Listing(
         filters=filters_of(
             _fields,
             (
+                # By the column that has an index: SQLite does not count a computed one, as `disabled` is, from its index alone.
+                Parameter("disabled", "flag", whether(_d.disabled_by.is_not(None)), of="disabled_by", fixed=True),
                 Parameter("label", "text", lambda binds: labelled(_d.labels, binds), "devices with that label", of="labels"),
                 Parameter("domain", "text", about="devices with an entity of that domain", **_with_entity(_e.domain)),
                 Parameter("platform", "text", about="devices with an entity of that platform", **_with_entity(_e.platform)),
@@ -170,7 +172,7 @@ DEVICES = Listing(
             "area_id",
             "integration",
             "source_id",
-            "disabled",
+            "disabled_by",
             "created_at",
             "modified_at",
             "device_id",

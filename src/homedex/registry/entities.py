@@ -108,6 +108,8 @@ ENTITIES = Listing(
         filters=filters_of(
             _fields,
             (
+                # By the column that has an index: SQLite does not count a computed one, as `disabled` is, from its index alone.
+                Parameter("disabled", "flag", whether(_e.disabled_by.is_not(None)), of="disabled_by", fixed=True),
                 Parameter("label", "text", lambda binds: labelled(_e.labels, binds), "entities with that label", of="labels"),
                 Parameter("manufacturer", "text", about="of its device", **_of_device(_d.manufacturer)),
                 Parameter("model", "text", about="of its device", **_of_device(_d.model)),
@@ -125,7 +127,7 @@ ENTITIES = Listing(
     key=(_e.number,),
     expansions={"device": _device_nested, "area": _area_nested},
     indexed=frozenset(
-        {"entity_id", "name", "domain", "platform", "source_id", "disabled", "created_at", "modified_at", "device_id", "id"}
+        {"entity_id", "name", "domain", "platform", "source_id", "disabled_by", "created_at", "modified_at", "device_id", "id"}
     ),
     removed_at=_e.removed_at,
     search=search.ENTITIES,

@@ -161,7 +161,8 @@ def whether(condition: ColumnElement[bool]) -> Build:
 
 def _is_empty(column: Any, kind: Kind) -> ColumnElement[bool]:
     if kind == "json":
-        return type_coerce(column, Text).in_(("[]", "{}"))
+        text = type_coerce(column, Text)
+        return or_(column.is_(None), text == "[]", text == "{}")
     return column.is_(None) if kind == "time" else or_(column.is_(None), column == "")
 
 

@@ -8,6 +8,7 @@ would shift while rows are written (measured 2026-11).
 The index is SQLite's FTS5, without a copy of the texts. It is written in the transaction that writes the rows.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from homedex.errors import Invalid
 from homedex.storage.rows import json_values, run
 
 MOST_WORDS = 32
+LETTER = re.compile("[A-Za-z0-9]")
+"""A single one stands for itself alone: of a million devices, a third begin some word with it, and nobody looks for those."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +65,10 @@ def expressions(q: str) -> tuple[str, ...]:
     if not words:
         return ()
     quoted = ['"' + word.replace('"', '""') + '"' for word in words]
-    whole, begun = " AND ".join(quoted), " AND ".join(f"{word} *" for word in quoted)
+    whole = " AND ".join(quoted)
+    begun = " AND ".join(
+        f"{inside}" if LETTER.fullmatch(word) else f"{inside} *" for word, inside in zip(words, quoted, strict=True)
+    )
     return (
         f"names : ({whole})",
         f"(names : ({begun})) NOT (names : ({whole}))",

@@ -117,7 +117,7 @@ class Device(Base):
             list_index("devices", column)
             for column in (
                 *("name", "manufacturer", "model", "area_id", "integration"),
-                *("source_id", "disabled", "created_at", "modified_at"),
+                *("source_id", "disabled_by", "created_at", "modified_at"),
             )
         ),
         STRICT,
@@ -188,7 +188,7 @@ class Entity(Base):
             list_index("entities", column)
             for column in (
                 *("entity_id", "name", "domain", "platform", "area_id"),
-                *("source_id", "disabled", "created_at", "modified_at"),
+                *("source_id", "disabled_by", "created_at", "modified_at"),
             )
         ),
         STRICT,

@@ -17,8 +17,8 @@ down_revision = "0001"
 EPOCH = "1970-01-01T00:00:00.000000Z"
 REBUILT = ("devices", "entities", "sightings", "device_ids")
 LIST_INDEXES = {
-    "devices": ("name", "manufacturer", "model", "area_id", "integration", "source_id", "disabled", "created_at", "modified_at"),
-    "entities": ("entity_id", "name", "domain", "platform", "area_id", "source_id", "disabled", "created_at", "modified_at"),
+    "devices": ("name", "manufacturer", "model", "area_id", "integration", "source_id", "disabled_by", "created_at", "modified_at"),
+    "entities": ("entity_id", "name", "domain", "platform", "area_id", "source_id", "disabled_by", "created_at", "modified_at"),
 }
 OLD_INDEXES = {
     "areas": ("ix_areas_area_id_source_id",),
@@ -213,7 +213,7 @@ def copy_rows() -> None:
 
 SEARCH = """
     CREATE VIRTUAL TABLE {table} USING fts5 (
-        names, facts, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+        names, facts, content = '', contentless_delete = 1, prefix = '2', tokenize = 'unicode61 remove_diacritics 2'
     )
 """
 FILL_DEVICES = """
