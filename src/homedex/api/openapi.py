@@ -14,6 +14,7 @@ from homedex.api.deps import JSON, NDJSON
 from homedex.api.items import view_parameters
 from homedex.api.problems import MEDIA_TYPE
 from homedex.registry import schemas
+from homedex.registry.queries import LARGEST_NUMBER, LONGEST_TEXT, RELEVANCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,34 +39,51 @@ give the whole result.
 """
 
 REF = "#/components/schemas/{model}"
-ALWAYS = (406, 422, 500, 503)
-PARTIAL = ("Device", "Entity", "Area", "Source", "Change")
+ALWAYS = (400, 422, 500, 503)
+PARTIAL = {"devices": "Device", "entities": "Entity", "areas": "Area", "sources": "Source", "changes": "Change"}
+NESTED: dict[str, Schema] = {
+    "entities": {"type": "array", "items": {"type": "object"}},
+    "device": {"type": ["object", "null"]},
+    "area": {"type": ["object", "null"]},
+}
+RELATIVE = r"^[+-](\d{1,6}[smh]|\d{1,5}d|\d{1,4}w)$"
 OF_KIND: dict[str, Schema] = {
-    "text": {"type": "string", "maxLength": 1024},
-    "time": {"type": "string", "examples": ["2026-11-22T13:52:56Z", "-7d"]},
+    "text": {"type": "string", "maxLength": LONGEST_TEXT},
+    "time": {
+        "type": "string",
+        "anyOf": [{"format": "date-time"}, {"pattern": RELATIVE}],
+        "examples": ["2026-11-22T13:52:56Z", "-7d"],
+    },
     "flag": {"type": "boolean"},
-    "number": {"type": "integer"},
+    "number": {"type": "integer", "format": "int64", "minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER},
 }
 CONTROL: dict[str, Schema] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50},
     "count": {"type": "string", "enum": ["exact", "none"], "default": "exact"},
-    "removed": {"type": "string", "enum": ["true", "false", "any"], "default": "false"},
+    "removed": {"anyOf": [{"type": "boolean"}, {"const": "any"}], "default": False},
+    "q": {"type": "string", "maxLength": LONGEST_TEXT},
 }
-HEADERS: dict[str, tuple[tuple[str, str], ...]] = {
-    "get": (("If-None-Match", "the `ETag` you have: 304 if the record is still as it was"),),
+TAGS: Schema = {"pattern": r'^(\*|((W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)?)$', "examples": ['"3-5f0c9a1b2d4e"', "*"]}
+HEADERS: dict[str, tuple[tuple[str, str, Schema], ...]] = {
+    "get": (("If-None-Match", "the `ETag` you have: 304 if the record is still as it was", TAGS),),
     "put": (
-        ("If-Match", "the `ETag` you have: 412 if the record was edited meanwhile; `*`: it must be there"),
-        ("If-None-Match", "`*`: make a new record, or nothing (412)"),
+        ("If-Match", "the `ETag` you have: 412 if the record was edited meanwhile; `*`: it must be there", TAGS),
+        ("If-None-Match", "`*`: make a new record, or nothing (412)", {"enum": ["*"]}),
     ),
-    "edit": (("If-Match", "the `ETag` you have: 412 if the record was edited meanwhile"),),
+    "edit": (("If-Match", "the `ETag` you have: 412 if the record was edited meanwhile", TAGS),),
 }
+ANSWERED: dict[int, tuple[str, str]] = {
+    308: ("Location", "the same question at its present address"),
+    503: ("Retry-After", "seconds to wait"),
+}
+"""Headers of answers, by status."""
 MEANINGS = {
     200: "As asked for",
     201: "Made, or back again",
     204: "Done",
     304: "Still as it was",
     308: "It has another id now; Location leads there",
-    400: "A parameter that does not exist, a cursor of another list, or a body that is no JSON",
+    400: "A parameter that does not exist, a cursor of another list, a body that is no JSON, or a host name that is not ours",
     404: "There is no such record",
     406: "The client does not take this media type",
     409: "The rows that are there do not allow it",
@@ -80,6 +98,33 @@ MEANINGS = {
 }
 
 
+_CHECKS: Schema = {
+    JSON: {
+        "schema": {
+            "type": "object",
+            "required": ["status", "checks"],
+            "properties": {
+                "status": {"enum": ["ok", "not ready"]},
+                "checks": {"type": "object", "additionalProperties": {"type": "string"}},
+            },
+        }
+    }
+}
+_ALIVE: Schema = {JSON: {"schema": {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}}}}
+PLAIN: dict[str, Schema] = {
+    "/livez": {"200": {"description": "The process answers", "content": _ALIVE}},
+    "/readyz": {
+        "200": {"description": "Every check is ok", "content": _CHECKS},
+        "503": {"description": "A check failed: `checks` says which and why", "content": _CHECKS},
+    },
+    "/": {
+        "200": {"description": "How to fill a registry that is empty", "content": {"text/html": {"schema": {"type": "string"}}}},
+        "307": {"description": "To /docs", "headers": {"Location": {"schema": {"type": "string"}, "required": True}}},
+    },
+}
+"""What the routes beside the API answer."""
+
+
 def document(app: FastAPI, routes: Sequence[Route]) -> Schema:
     """The whole document, made once."""
     if app.openapi_schema is None:
@@ -88,6 +133,12 @@ def document(app: FastAPI, routes: Sequence[Route]) -> Schema:
         made["components"] = components
         for route in routes:
             _describe(made["paths"][route.path][route.method.lower()], route)
+        for path, responses in PLAIN.items():
+            operation = made["paths"][path]["get"]
+            operation["operationId"] = operation["operationId"].partition("_")[0]
+            operation["responses"] = responses | {
+                status: _problem(int(status)) for status in ("400", "500", "503") if status not in responses
+            }
         app.openapi_schema = made
     return app.openapi_schema
 
@@ -100,24 +151,19 @@ def _components(routes: Sequence[Route]) -> Schema:
     wanted: Any = [(model, "validation" if model in inputs else "serialization") for model in dict.fromkeys(models)]
     _, definitions = models_json_schema(wanted, ref_template=REF)
     found: Schema = definitions["$defs"]
-    for name in PARTIAL:
+    all_questions = _questions(routes)
+    for questions in all_questions:
+        name = PARTIAL[questions.noun]
         part = copy.deepcopy(found[name])
         del part["required"]
         part.pop("examples", None)
         part["title"] = part_name = f"{name}Part"
         part["description"] = "With `fields` these members alone; with `expand` more."
+        part["properties"] |= {nested: NESTED[nested] for nested in questions.expansions}
+        part["additionalProperties"] = False
         found[part_name] = part
-    for noun, name in (
-        ("devices", "Device"),
-        ("entities", "Entity"),
-        ("areas", "Area"),
-        ("sources", "Source"),
-        ("changes", "Change"),
-    ):
-        found[f"{name}Page"]["properties"][noun]["items"] = _whole_or_part(name)
-    parameters = {
-        f"{questions.noun}.{name}": one for questions in _questions(routes) for name, one in _parameters(questions).items()
-    }
+        found[f"{name}Page"]["properties"][questions.noun]["items"] = _whole_or_part(name)
+    parameters = {f"{questions.noun}.{name}": one for questions in all_questions for name, one in _parameters(questions).items()}
     return {"schemas": found, "parameters": parameters}
 
 
@@ -134,14 +180,28 @@ def _parameters(questions: Questions) -> dict[str, Schema]:
     found: dict[str, Schema] = {}
     for name, about in questions.control.items():
         schema = CONTROL.get(name, {"type": "string"})
-        if name == "facet":
-            known = [field for field, one in questions.fields.items() if one.facet]
-            schema = {"type": "array", "items": {"type": "string", "enum": known}}
-        found[name] = _parameter(name, about, schema)
+        names = _names_in(questions).get(name)
+        if names is not None:
+            schema = {"type": "array", "items": {"type": "string", "enum": names}, "minItems": 1}
+        if name == "sort":
+            schema["uniqueItems"] = True
+            schema = {"anyOf": [schema, {"const": RELEVANCE}]} if questions.searchable else schema
+        found[name] = _parameter(name, about, schema) | ({} if names is None else {"style": "form", "explode": False})
     for name, one in questions.filters.items():
         items = {"type": "string", "enum": list(one.choices)} if one.choices else OF_KIND[one.kind]
         found[name] = _parameter(name, one.about, {"type": "array", "items": items, "maxItems": 100})
     return found
+
+
+def _names_in(questions: Questions) -> dict[str, list[str]]:
+    """What each parameter that takes names, with commas between them, knows."""
+    sortable = [name for name, one in questions.fields.items() if one.sortable]
+    return {
+        "sort": [*sortable, *(f"-{name}" for name in sortable)],
+        "fields": list(questions.fields),
+        "facet": [name for name, one in questions.fields.items() if one.facet],
+        "expand": list(questions.expansions),
+    }
 
 
 def _parameter(name: str, about: str, schema: Schema) -> Schema:
@@ -154,8 +214,8 @@ def _describe(operation: Schema, route: Route) -> None:
         parameter["schema"].pop("title", None)
     operation.setdefault("parameters", []).extend(_query(route))
     operation["parameters"] += [
-        {"name": name, "in": "header", "required": False, "description": about, "schema": {"type": "string"}}
-        for name, about in HEADERS.get(route.conditional, ())
+        {"name": name, "in": "header", "required": False, "description": about, "schema": {"type": "string", **schema}}
+        for name, about, schema in HEADERS.get(route.conditional, ())
     ]
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": _body(route)}
@@ -171,15 +231,19 @@ def _describe(operation: Schema, route: Route) -> None:
 
 
 def _query(route: Route) -> list[Schema]:
-    found = [
-        _parameter(name, about, {"type": "string", **({"enum": list(values)} if values else {})})
-        for name, (about, values) in route.parameters.items()
-    ]
+    found = [_parameter(name, about, _one_of(values)) for name, (about, values) in route.parameters.items()]
     if route.listing is None or not route.takes:
         return found
     questions = route.listing.questions
     names = view_parameters(route.listing) if route.takes == "view" else questions.names(whole=route.takes == "whole")
     return [*found, *({"$ref": f"#/components/parameters/{questions.noun}.{name}"} for name in names)]
+
+
+def _one_of(values: tuple[str, ...]) -> Schema:
+    """One of these texts, or any text where none are named."""
+    if values == ("true", "false"):
+        return {"type": "boolean", "default": False}
+    return {"type": "string", "enum": list(values)} if values else {"type": "string", "maxLength": LONGEST_TEXT}
 
 
 def _body(route: Route) -> Schema:
@@ -207,9 +271,17 @@ def _responses(route: Route) -> Schema:
             response["headers"] = {"Link": {"schema": {"type": "string"}, "description": "the pages beside this one (RFC 8288)"}}
         found[str(status)] = response
     writes = (507,) if route.method != "GET" else ()
-    for status in sorted({*route.faults, *ALWAYS, *writes}):
-        found[str(status)] = {"description": MEANINGS[status]}
-        if status != 304:  # noqa: PLR2004  (Not Modified has no body)
-            model = "InvalidProblem" if status == 422 else "Problem"  # noqa: PLR2004
-            found[str(status)]["content"] = {MEDIA_TYPE: {"schema": {"$ref": REF.format(model=model)}}}
+    speaks = (406,) if any(route.answers.values()) else ()
+    return found | {str(status): _problem(status) for status in sorted({*route.faults, *ALWAYS, *writes, *speaks})}
+
+
+def _problem(status: int) -> Schema:
+    """The answer of a fault, by its status."""
+    found: Schema = {"description": MEANINGS[status]}
+    if status in ANSWERED:
+        name, about = ANSWERED[status]
+        found["headers"] = {name: {"schema": {"type": "string"}, "required": True, "description": about}}
+    if status != 304:  # noqa: PLR2004  (Not Modified has no body)
+        model = "InvalidProblem" if status == 422 else "Problem"  # noqa: PLR2004
+        found["content"] = {MEDIA_TYPE: {"schema": {"$ref": REF.format(model=model)}}}
     return found

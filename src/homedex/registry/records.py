@@ -266,8 +266,6 @@ def remove_rows(connection: Connection, noun: str, source_id: str, keys: Sequenc
     statement.run(connection, [{"the_key": key, "the_source": source_id, **gone} for key in keys])
     before, after = {"removed_at": None}, {"removed_at": stamp.at}
     changes.append(connection, (Change(kind.kind, source_id, key, "remove", before, after) for key in keys), stamp)
-    if noun != "areas":
-        search.drop(connection, noun, keys)
     _index(connection, noun, source_id, [Update(key, before, after) for key in keys])
 
 

@@ -261,4 +261,7 @@ class InvalidProblem(Problem):
         }
     )
 
-    errors: list[FieldError]
+    errors: list[FieldError] = Field(
+        default_factory=list, description="each place; left out where the whole request is meant, or a header"
+    )
+    results: list[BulkResult] = Field(default_factory=list, description="of a bulk request: what became of each row")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, TableClause, bindparam, column, table
 
 from homedex.errors import Invalid
+from homedex.storage.ending import at_end
 from homedex.storage.rows import json_values, run
 
 MOST_WORDS = 32
@@ -46,6 +47,8 @@ def _index(name: str) -> Index:
 DEVICES, ENTITIES = _index("device_search"), _index("entity_search")
 
 TIERS = 3
+NOTHING = '""'
+"""An expression that nothing matches."""
 
 
 def expressions(q: str) -> tuple[str, ...]:
@@ -95,15 +98,16 @@ _ENTITY_DOCUMENTS = """
             coalesce(entities.area_id, devices.area_id),
             (SELECT areas.name FROM areas
              WHERE areas.area_id = coalesce(entities.area_id, devices.area_id) AND areas.source_id = entities.source_id))
-    FROM entities LEFT JOIN devices USING (device_id) WHERE entities.removed_at IS NULL AND entities.number
+    FROM entities LEFT JOIN devices ON devices.device_id = entities.device_id AND devices.removed_at IS NULL
+    WHERE entities.removed_at IS NULL AND entities.number
 """
-_DEVICES = " IN (SELECT number FROM devices WHERE device_id IN (SELECT value FROM json_each(?)))"
+_DEVICES = "IN (SELECT number FROM devices WHERE device_id IN (SELECT value FROM json_each(?))"
 _DEVICES_IN_AREAS = """
     IN (SELECT devices.number FROM json_each(?) AS area
         JOIN devices ON devices.removed_at IS NULL AND devices.area_id = area.value ->> 1
         WHERE devices.source_id = area.value ->> 0)
 """
-_ENTITIES = " IN (SELECT number FROM entities WHERE id IN (SELECT value FROM json_each(?)))"
+_ENTITIES = "IN (SELECT number FROM entities WHERE id IN (SELECT value FROM json_each(?))"
 _ENTITIES_OF_DEVICES = """
     IN (SELECT number FROM entities WHERE device_id IN (SELECT value FROM json_each(?)) AND removed_at IS NULL)
 """
@@ -120,18 +124,23 @@ _ENTITIES_IN_AREAS = """
 
 def add_new(connection: Connection, noun: str, after: int) -> None:
     """Index the devices or entities whose number is higher than `after`."""
-    documents = _DEVICE_DOCUMENTS if noun == "devices" else _ENTITY_DOCUMENTS
-    _run(connection, f"{documents} > ?", after)
+    at_end(connection, _add_new_devices if noun == "devices" else _add_new_entities, [after])
 
 
-def drop(connection: Connection, noun: str, keys: Iterable[str]) -> None:
-    """Take devices or entities that were removed out of their index."""
-    index, these = ("device_search", _DEVICES) if noun == "devices" else ("entity_search", _ENTITIES)
-    _run(connection, f"DELETE FROM {index} WHERE rowid {these}", json_values(keys))  # noqa: S608  (names of our own)
+def _add_new_devices(connection: Connection, after: list[int]) -> None:
+    _run(connection, f"{_DEVICE_DOCUMENTS} > ?", min(after))
+
+
+def _add_new_entities(connection: Connection, after: list[int]) -> None:
+    _run(connection, f"{_ENTITY_DOCUMENTS} > ?", min(after))
 
 
 def refresh_areas(connection: Connection, areas: Iterable[tuple[str, str]]) -> None:
     """Index anew what stands in areas, (source_id, area_id), whose name changed."""
+    at_end(connection, _refresh_areas, areas)
+
+
+def _refresh_areas(connection: Connection, areas: list[tuple[str, str]]) -> None:
     named = json_values(areas)
     _run(connection, _DEVICE_DOCUMENTS + _DEVICES_IN_AREAS, named)
     _run(connection, _ENTITY_DOCUMENTS + _ENTITIES_IN_AREAS, named)
@@ -139,15 +148,31 @@ def refresh_areas(connection: Connection, areas: Iterable[tuple[str, str]]) -> N
 
 def refresh_devices(connection: Connection, device_ids: Iterable[str], *, with_entities: bool) -> None:
     """Index devices anew: themselves changed, then their entities with them, or only their entities came, went or were renamed."""
-    ids = json_values(device_ids)
-    _run(connection, _DEVICE_DOCUMENTS + _DEVICES, ids)
+    ids = list(device_ids)
+    at_end(connection, _refresh_devices, ids)
     if with_entities:
-        _run(connection, _ENTITY_DOCUMENTS + _ENTITIES_OF_DEVICES, ids)
+        at_end(connection, _refresh_entities_of_devices, ids)
+
+
+def _refresh_devices(connection: Connection, device_ids: list[str]) -> None:
+    ids = json_values(device_ids)
+    _run(connection, f"DELETE FROM device_search WHERE rowid {_DEVICES} AND removed_at IS NOT NULL)", ids)  # noqa: S608  (our own)
+    _run(connection, f"{_DEVICE_DOCUMENTS} {_DEVICES})", ids)
+
+
+def _refresh_entities_of_devices(connection: Connection, device_ids: list[str]) -> None:
+    _run(connection, _ENTITY_DOCUMENTS + _ENTITIES_OF_DEVICES, json_values(device_ids))
 
 
 def refresh_entities(connection: Connection, keys: Iterable[str]) -> None:
     """Index entities anew, by their ids."""
-    _run(connection, _ENTITY_DOCUMENTS + _ENTITIES, json_values(keys))
+    at_end(connection, _refresh_entities, keys)
+
+
+def _refresh_entities(connection: Connection, keys: list[str]) -> None:
+    ids = json_values(keys)
+    _run(connection, f"DELETE FROM entity_search WHERE rowid {_ENTITIES} AND removed_at IS NOT NULL)", ids)  # noqa: S608  (our own)
+    _run(connection, f"{_ENTITY_DOCUMENTS} {_ENTITIES})", ids)
 
 
 def _run(connection: Connection, statement: str, parameter: str | int) -> None:

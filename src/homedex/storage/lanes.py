@@ -13,6 +13,7 @@ import apsw
 from sqlalchemy import Connection, Engine, event
 
 from homedex.errors import HomedexError, StorageUnavailable
+from homedex.storage import ending
 from homedex.storage.jobs import Deadline, Job, Outcome, answer, meaning
 from homedex.storage.rows import driver
 from homedex.storage.sqlite import busy_handler, truncate_wal, wal_bytes
@@ -271,17 +272,21 @@ class Writer(Lane):
     def _fill(self, outcomes: list[Outcome], waiting: deque[Job], raw: apsw.Connection, connection: Connection) -> None:
         """Move functions from `waiting` into the open transaction, and their outcomes to `outcomes`, until time is up."""
         started = time.monotonic()
+        ending.begin(connection)
         while waiting and time.monotonic() - started <= self.BATCH_S:
             job = waiting.popleft()
             if not job.start():
                 continue
+            asked = ending.mark(connection)
             raw.execute("SAVEPOINT job")
             outcomes.append(self._outcome(job, raw, connection))
             if is_over(connection, raw):
                 raise Undone
             if outcomes[-1][2] is not None:
                 raw.execute("ROLLBACK TO job")
+                ending.drop(connection, asked)
             raw.execute("RELEASE job")
+        ending.finish(connection)
 
     def _outcome(self, job: Job, raw: apsw.Connection, connection: Connection) -> Outcome:
         self.deadline.start()

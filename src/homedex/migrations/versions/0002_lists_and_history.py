@@ -233,5 +233,6 @@ FILL_ENTITIES = """
             coalesce(entities.area_id, devices.area_id),
             (SELECT areas.name FROM areas
              WHERE areas.area_id = coalesce(entities.area_id, devices.area_id) AND areas.source_id = entities.source_id))
-    FROM entities LEFT JOIN devices USING (device_id) WHERE entities.removed_at IS NULL
+    FROM entities LEFT JOIN devices ON devices.device_id = entities.device_id AND devices.removed_at IS NULL
+    WHERE entities.removed_at IS NULL
 """
