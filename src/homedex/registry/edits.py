@@ -21,7 +21,7 @@ from homedex.registry.records import NOUNS, USER_FIELDS, Row, Update, create_row
 from homedex.registry.sources import MANUAL, ensure_manual_source
 from homedex.registry.tables import DeviceId, table_of
 from homedex.storage.rows import Prepared, json_values
-from homedex.storage.types import to_text
+from homedex.storage.types import same, to_text
 
 Status = Literal["created", "updated", "restored", "unchanged", "failed"]
 
@@ -214,7 +214,7 @@ class _Wave:
         if edit.way == "upsert" and stored["removed_at"] is None and "extra" not in edit.values and says(stored, edit.values):
             return Outcome(stored[self.kind.key], "unchanged")
         wanted = self._wanted(edit, stored)
-        after = {name: value for name, value in wanted.items() if stored[name] != value}
+        after = {name: value for name, value in wanted.items() if not same(stored[name], value)}
         action = "update"
         if stored["removed_at"] is not None:
             after, action = after | {"removed_at": None}, "restore"

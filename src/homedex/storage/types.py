@@ -76,6 +76,14 @@ def _encode(value: Any) -> str:
 _once = _make and _make(None, _plain, json.encoder.encode_basestring, None, ":", ",", *(False, False, False))
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are the same in JSON, where `true` is not 1; the order of members means nothing."""
+    if one != other:
+        return False
+    plain = not isinstance(one, dict | list) or not one
+    return plain or json.dumps(one, sort_keys=True, default=_plain) == json.dumps(other, sort_keys=True, default=_plain)
+
+
 class JsonText(TypeDecorator[Any]):
     """A JSON value: TEXT on SQLite (STRICT tables know no JSON type), `json` on PostgreSQL. None is SQL NULL.
 
