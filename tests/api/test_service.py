@@ -1,6 +1,8 @@
 """The service as a whole: health, docs, errors."""
 
 import asyncio
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,8 +11,9 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 from sqlalchemy import Connection
 from sqlalchemy import text as sql
+from starlette.routing import Match
 
-from homedex.api.app import PLAIN_ROUTES, ROUTES, create_app
+from homedex.api.app import PLAIN_ROUTES, ROUTES, create_app, openapi_document
 from homedex.api.openapi import ALWAYS
 from homedex.registry import inputs, schema, schemas
 from homedex.storage.database import Database
@@ -184,3 +187,19 @@ def test_a_read_past_its_deadline_is_a_problem_with_retry_after(registry_file: P
     with TestClient(create_app(database)) as client:
         answer = client.get("/api/v1/areas?limit=1000")
     assert (answer.status_code, answer.headers["retry-after"], answer.json()["type"]) == (503, "1", "/problems/query-timeout")
+
+
+def test_the_contract_is_the_one_in_the_repository() -> None:
+    kept = Path(__file__).parents[2] / "docs" / "openapi.json"
+    assert json.loads(kept.read_text(encoding="utf-8")) == openapi_document(), (
+        "homedex openapi > docs/openapi.json, and read the diff"
+    )
+
+
+def test_no_route_hides_another() -> None:
+    app = create_app(None)  # type: ignore[arg-type]  (no request is answered)
+    for route in ROUTES:
+        path = re.sub(r"\{\w+\}", "light.x", route.path)
+        scope = {"type": "http", "path": path, "method": route.method, "root_path": "", "headers": []}
+        found = next(one for one in app.routes if one.matches(scope)[0] is Match.FULL)
+        assert getattr(found, "endpoint", None) is route.endpoint, route.path
