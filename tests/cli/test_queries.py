@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,16 @@ def test_the_document_is_printed(home: Path) -> None:
 
 def test_help_names_the_filters(home: Path) -> None:
     assert "--manufacturer Aqara" in homedex("devices", "--help", path=home).stdout
+
+
+@pytest.mark.parametrize("words", [b"GET /api/v1/devices?name=" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", b"\x00\x01\r\n\r\n"])
+def test_what_is_no_request_is_answered_as_every_other_error_is(home: Path, tmp_path: Path, words: bytes) -> None:
+    with Service.start(Path(shutil.copy(home, tmp_path / "registry.db"))) as service:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+            connection.sendall(words)
+            said = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert service.ask("GET", "/livez")[0] == 200
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["type"] == "/problems/bad-request"

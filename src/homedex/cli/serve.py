@@ -172,6 +172,7 @@ def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
     from homedex.api import logs
     from homedex.api.app import create_app
     from homedex.api.health import has_devices, ways_to_fill
+    from homedex.api.protocol import ProblemProtocol
     from homedex.cli.wire import lane_settings
     from homedex.registry import schema
 
@@ -180,6 +181,7 @@ def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
     database = schema.open_registry(path, **lane_settings(settings))
     config = uvicorn.Config(
         create_app(database, allowed_hosts=settings.hosts(), access_log=settings.access_log),
+        http=ProblemProtocol,
         ws="none",  # no route speaks WebSocket: one that asks for it is answered like any other
         log_config=None,
         access_log=False,
