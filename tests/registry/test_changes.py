@@ -328,6 +328,14 @@ def test_a_truth_value_is_no_number(filled: TestClient, was: Any, now: Any) -> N
     assert filled.get(f"{V1}/devices/a").json()["extra"]["k"]["l"][0] is now
 
 
+@pytest.mark.parametrize(("was", "now"), [(1, True), (False, 0)])
+def test_a_truth_value_is_no_number_to_a_sync_either(client: TestClient, was: Any, now: Any) -> None:
+    sync(client, devices=[{"device_id": "a", "extra": {"k": [was]}}])
+    written = appended(client, lambda: sync(client, devices=[{"device_id": "a", "extra": {"k": [now]}}]))
+    assert [change["after"] for change in written if change["kind"] == "device"] == [{"extra": {"k": [now]}}]
+    assert client.get(f"{V1}/devices/a").json()["extra"]["k"][0] is now
+
+
 # Reading them.
 
 

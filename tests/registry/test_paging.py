@@ -682,6 +682,34 @@ def test_what_is_asked_of_one_device_stays_with_it(home: Home) -> None:
     assert changes_of([("key", "d2")]) == changes_of([("kind", "entity"), ("key", "light1")]) == []
 
 
+def test_a_cursor_holds_the_longest_values_there_are(home: Home) -> None:
+    longest = dict.fromkeys(("name", "manufacturer", "model"), "\U0001f4a1" * 1024)
+    for number in range(3):
+        home.add("devices", {"source_id": "lab", "at": START, "device_id": f"long{number}", **longest})
+    asked: Pairs = [("name__gte", "\U0001f4a1"), ("sort", "name,-manufacturer,model,modified_at,device_id")]
+    assert found_page_by_page(home, asked) == ["long0", "long1", "long2"]
+
+
+def found_page_by_page(home: Home, asked: Pairs) -> list[str]:
+    """The devices that are found one to a page."""
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = home.page(DEVICES, [*asked, ("limit", "1"), *([("cursor", cursor)] if cursor else [])])
+        found += [row["device_id"] for row in page["devices"]]
+        cursor = page["next"]
+    return found
+
+
+def test_the_members_asked_for_change_neither_pages_nor_order(home: Home) -> None:
+    asked: Pairs = [("sort", "-manufacturer,device_id"), ("limit", "3")]
+    whole = home.page(DEVICES, asked)
+    part = home.page(DEVICES, [*asked, ("fields", "device_id"), ("expand", "entities")])
+    assert [list(row) for row in part["devices"]] == [["device_id", "entities"]] * 3
+    assert [row["device_id"] for row in part["devices"]] == [row["device_id"] for row in whole["devices"]] == ["d6", "d7", "d4"]
+    assert (part["next"], part["total"]) == (whole["next"], whole["total"])
+
+
 def test_the_link_header_has_the_cursors_of_the_body(client: TestClient) -> None:
     for name in ("a", "b", "c", "d", "e"):
         client.put(f"/api/v1/devices/{name}", json={"name": "Ä & b", "labels": ["ü"]})
