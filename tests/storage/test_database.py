@@ -417,7 +417,7 @@ async def test_the_caches_of_all_connections_share_one_budget(db: Database) -> N
 
 
 async def test_the_wal_is_cut_when_the_writer_has_nothing_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homedex.storage.lanes.IDLE_S", 0.05)
+    monkeypatch.setattr("homedex.storage.lanes.IDLE_S", 1.0)
     db = Database.open(str(tmp_path / "a.db"))
     await db.write(create)
     blob = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 700000) INSERT INTO parent SELECT i FROM n")

@@ -7,6 +7,7 @@ from typing import Any
 from homedex.errors import Conflict, PlanHeld
 from homedex.ingest.observation import Observation, Rejection, Row
 from homedex.registry.records import Update
+from homedex.storage.types import same
 
 GUARDED_SHARE = 0.10
 """A sync that removes more than this share of what is present is more likely a broken source than a changed home."""
@@ -260,16 +261,24 @@ def _plan_kind(stored: Mapping[str, Row], listed: dict[str, Row], spared: Collec
 
 
 def _difference(key: str, stored: Row, observed: Row, seen: frozenset[str] | None) -> Update | None:
-    if stored | observed == stored:  # nearly every row of a sync ends here: 60,000 in 0.25 s
+    other_extra = "extra" in observed and _is_other(stored["extra"], observed["extra"])
+    if not other_extra and stored | observed == stored:  # nearly every row of a sync ends here: 60,000 in 0.3 s
         return None
     after = {column: value for column, value in observed.items() if stored.get(column) != value}
+    if other_extra:
+        after["extra"] = observed["extra"]
     if "modified_at" in after and stored.get("modified_at") and after["modified_at"] < stored["modified_at"]:
         del after["modified_at"]  # somebody has changed the row here since
     if "extra" in after and seen is not None:
         extra = _merged_extra(stored["extra"], after.pop("extra"), seen)
-        if extra != stored["extra"]:
+        if _is_other(stored["extra"], extra):
             after["extra"] = extra
     return Update(key, {column: stored.get(column) for column in after}, after) if after else None
+
+
+def _is_other(stored: Any, observed: Any) -> bool:
+    """Whether two values differ in JSON, where `true` is not 1 as it is to Python."""
+    return repr(stored) != repr(observed) and not same(stored, observed)
 
 
 def _merged_extra(stored: dict[str, Any], observed: dict[str, Any], seen: frozenset[str]) -> dict[str, Any]:

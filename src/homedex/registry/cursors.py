@@ -14,7 +14,8 @@ from homedex.registry.queries import LARGEST_NUMBER, Query
 from homedex.registry.search import TIERS
 from homedex.storage.types import to_text
 
-LONGEST_CURSOR = 32 * 1024
+LONGEST_CURSOR = 60 * 1024
+"""An address may have 64 KiB, and four texts of 1024 characters that take four bytes each make 22."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def _beyond(*, down: bool, here: bool) -> str:
 def write_cursor(cut: Cut, noun: str, query: Query) -> str:
     """A cut as an opaque text, bound to its question."""
     values = [to_text(value) if isinstance(value, datetime) else value for value in (*cut.values, *cut.key)]
-    content = json.dumps([fingerprint(noun, query), "b" if cut.back else "f", *values], separators=(",", ":"))
+    content = json.dumps([fingerprint(noun, query), "b" if cut.back else "f", *values], ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
 
 
