@@ -32,7 +32,7 @@ class Route:
 
     Args:
         answers: status -> the model of its body, None where it has none, a media type where it is a stream.
-        faults: the statuses of problem documents beside 406, 422, 500, 503 and 507, which every route can give.
+        faults: the statuses of problem documents beside 400, 406, 422, 500, 503 and 507, which every route can give.
         listing: the list whose parameters it takes; `whole` without those of a page, `view` those of one record.
         parameters: further ones: name -> (description, values there are).
         body: the model of its body, or (media type -> schema).
@@ -61,22 +61,21 @@ BULK = {
     "mode": ("all rows or none, or as many as can be", ("atomic", "best_effort")),
     "dry_run": ("try, and undo", ("true", "false")),
 }
-GET, EDIT = (308, 304, 400, 404, 410), (308, 404, 409, 410, 412, 413, 415)
 
 
 def _list(path: str, noun: str, listing: Listing, model: type[BaseModel], *endpoints: Callable[..., Any]) -> tuple[Route, ...]:
     """A list as JSON, CSV and NDJSON."""
     page, as_csv, as_ndjson = endpoints
     return (
-        Route("GET", f"{V1}/{path}", page, noun, {200: model}, (400,), listing, "page"),
-        Route("GET", f"{V1}/{path}.csv", as_csv, noun, {200: CSV}, (400,), listing, "whole"),
-        Route("GET", f"{V1}/{path}.ndjson", as_ndjson, noun, {200: NDJSON}, (400,), listing, "whole"),
+        Route("GET", f"{V1}/{path}", page, noun, {200: model}, (), listing, "page"),
+        Route("GET", f"{V1}/{path}.csv", as_csv, noun, {200: CSV}, (), listing, "whole"),
+        Route("GET", f"{V1}/{path}.ndjson", as_ndjson, noun, {200: NDJSON}, (), listing, "whole"),
     )
 
 
-def _item(path: str, noun: str, listing: Listing, model: type[BaseModel], get: Callable[..., Any]) -> Route:
+def _item(path: str, noun: str, listing: Listing, model: type[BaseModel], get: Callable[..., Any], *faults: int) -> Route:
     """One record."""
-    return Route("GET", f"{V1}/{path}", get, noun, {200: model}, (*GET, 409), listing, "view", conditional="get")
+    return Route("GET", f"{V1}/{path}", get, noun, {200: model}, (304, 404, *faults), listing, "view", conditional="get")
 
 
 def _edits(  # noqa: PLR0913  (three routes and their models)
@@ -85,16 +84,18 @@ def _edits(  # noqa: PLR0913  (three routes and their models)
     model: type[BaseModel],
     bodies: tuple[type[BaseModel], type[BaseModel]],
     endpoints: tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]],
+    faults: tuple[tuple[int, ...], tuple[int, ...]],
     parameters: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({}),
 ) -> tuple[Route, ...]:
-    """PUT, PATCH and DELETE of one record."""
+    """PUT, PATCH and DELETE of one record; `faults`: of PUT, and of the others, beside those that all nouns have."""
     put, patch, remove = endpoints
+    to_put, to_change = (*faults[0], 412), (*faults[1], 404, 409, 410, 412)
     made = {201: model, 200: model}
     changed = {"parameters": parameters, "conditional": "edit"}
     return (
-        Route("PUT", f"{V1}/{path}", put, noun, made, EDIT, body=bodies[0], kinds=(JSON,), conditional="put"),
-        Route("PATCH", f"{V1}/{path}", patch, noun, {200: model}, (400, *EDIT), body=bodies[1], kinds=PATCHES, **changed),  # type: ignore[arg-type]
-        Route("DELETE", f"{V1}/{path}", remove, noun, {204: None}, (400, *EDIT), **changed),  # type: ignore[arg-type]
+        Route("PUT", f"{V1}/{path}", put, noun, made, (*to_put, 413, 415), body=bodies[0], kinds=(JSON,), conditional="put"),
+        Route("PATCH", f"{V1}/{path}", patch, noun, {200: model}, (*to_change, 413, 415), body=bodies[1], kinds=PATCHES, **changed),  # type: ignore[arg-type]
+        Route("DELETE", f"{V1}/{path}", remove, noun, {204: None}, to_change, **changed),  # type: ignore[arg-type]
     )
 
 
@@ -104,45 +105,48 @@ ROUTES = (
         *(devices.list_devices, devices.list_devices_as_csv, devices.list_devices_as_ndjson),
     ),
     Route(
-        *("POST", f"{V1}/devices/bulk", bulk.edit_devices, "devices", {200: schemas.BulkAnswer}, (400, 409, 413, 415)),
+        *("POST", f"{V1}/devices/bulk", bulk.edit_devices, "devices", {200: schemas.BulkAnswer}, (409, 413, 415)),
         parameters=BULK,
         body=inputs.DeviceRows,
         kinds=(JSON, NDJSON),
     ),
-    _item("devices/{device_id}", "devices", DEVICES, schemas.Device, devices.get_device),
+    _item("devices/{device_id}", "devices", DEVICES, schemas.Device, devices.get_device, 308, 410),
     *_edits(
         *("devices/{device_id}", "devices", schemas.Device, (inputs.DeviceIn, inputs.DevicePatch)),
         (devices.put_device, devices.patch_device, devices.remove_device),
+        ((308, 409, 410), (308,)),
     ),
     Route(
         *("GET", f"{V1}/devices/{{device_id}}/entities", devices.list_entities_of_device, "devices"),
-        *({200: schemas.EntityPage}, GET, ENTITIES, "page"),
+        *({200: schemas.EntityPage}, (308, 404, 410), ENTITIES, "page"),
     ),
     Route(
         *("GET", f"{V1}/devices/{{device_id}}/changes", devices.list_changes_of_one_device, "changes"),
-        *({200: schemas.ChangePage}, GET, CHANGES, "page"),
+        *({200: schemas.ChangePage}, (308, 404), CHANGES, "page"),
     ),
     *_list(
         *("entities", "entities", ENTITIES, schemas.EntityPage),
         *(entities.list_entities, entities.list_entities_as_csv, entities.list_entities_as_ndjson),
     ),
     Route(
-        *("POST", f"{V1}/entities/bulk", bulk.edit_entities, "entities", {200: schemas.BulkAnswer}, (400, 409, 413, 415)),
+        *("POST", f"{V1}/entities/bulk", bulk.edit_entities, "entities", {200: schemas.BulkAnswer}, (409, 413, 415)),
         parameters=BULK,
         body=inputs.EntityRows,
         kinds=(JSON, NDJSON),
     ),
-    _item("entities/{entity_id}", "entities", ENTITIES, schemas.Entity, entities.get_entity),
+    _item("entities/{entity_id}", "entities", ENTITIES, schemas.Entity, entities.get_entity, 409, 410),
     *_edits(
         *("entities/{entity_id}", "entities", schemas.Entity, (inputs.EntityIn, inputs.EntityPatch)),
         (entities.put_entity, entities.patch_entity, entities.remove_entity),
+        ((409, 410), ()),
         SOURCE_ID,
     ),
     *_list("areas", "areas", AREAS, schemas.AreaPage, areas.list_areas, areas.list_areas_as_csv, areas.list_areas_as_ndjson),
-    _item("areas/{area_id}", "areas", AREAS, schemas.Area, areas.get_area),
+    _item("areas/{area_id}", "areas", AREAS, schemas.Area, areas.get_area, 409, 410),
     *_edits(
         *("areas/{area_id}", "areas", schemas.Area, (inputs.AreaIn, inputs.AreaPatch)),
         (areas.put_area, areas.patch_area, areas.remove_area),
+        ((), ()),
     ),
     *_list(
         *("sources", "sources", SOURCES, schemas.SourcePage),

@@ -6,7 +6,7 @@ from fastapi import Path, Request, Response
 
 from homedex.api import lists
 from homedex.api.conditions import asked, item
-from homedex.api.deps import JSON, MERGE_PATCH, body_of, check_accepts, database, stamp
+from homedex.api.deps import JSON, MERGE_PATCH, body_of, check_accepts, database, options_of, stamp
 from homedex.api.items import edited, view_of
 from homedex.registry import areas, edits, sources
 from homedex.registry.areas import AREAS
@@ -45,6 +45,7 @@ async def get_area(request: Request, area_id: AreaKey) -> Response:
 async def put_area(request: Request, area_id: OwnAreaKey) -> Response:
     """Create or replace an area that is kept by hand."""
     check_accepts(request, JSON)
+    options_of(request, {})
     given = await body_of(request, AreaIn, ignored=READ_ONLY["areas"])
     condition = asked(request)
     edit = Edit(area_id, given.stated(), "put", versions=condition.versions, only_new=condition.only_new)
@@ -54,13 +55,18 @@ async def put_area(request: Request, area_id: OwnAreaKey) -> Response:
 async def patch_area(request: Request, area_id: AreaKey) -> Response:
     """Change an area that is kept by hand."""
     check_accepts(request, JSON)
+    options_of(request, {})
     given = await body_of(request, AreaPatch, kinds=(MERGE_PATCH, JSON))
-    return await edited(request, "areas", Edit(area_id, given.stated(), "patch", versions=asked(request).versions))
+    condition = asked(request)
+    edit = Edit(area_id, given.stated(), "patch", versions=condition.versions, only_new=condition.only_new)
+    return await edited(request, "areas", edit)
 
 
 async def remove_area(request: Request, area_id: AreaKey) -> Response:
     """Remove an area that is kept by hand."""
-    edit = Edit(area_id, way="patch", versions=asked(request).versions)
+    options_of(request, {})
+    condition = asked(request)
+    edit = Edit(area_id, way="patch", versions=condition.versions, only_new=condition.only_new)
     await database(request).write(edits.remove_one, "areas", edit, stamp(request))
     return Response(status_code=204)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastapi import Request, Response
-from pydantic import ValidationError
+from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Connection
 
 from homedex.api.deps import (
@@ -22,11 +22,11 @@ from homedex.api.deps import (
     options_of,
     parse_json,
     read_body,
-    refused,
     stamp,
+    validated,
     without_collector,
 )
-from homedex.api.problems import invalid
+from homedex.api.problems import MOST_ERRORS, invalid
 from homedex.errors import HomedexError, Invalid, KeyInUse
 from homedex.registry.changes import Stamp
 from homedex.registry.edits import DryRun, Edit, Outcome, apply_bulk, results_of
@@ -144,7 +144,7 @@ def _of_object(noun: str, body: Any) -> list[Any]:
             f'the body must be an object with the rows in `{noun}`: {{"{noun}": [...]}}.',
             [{"pointer": f"#/{noun}", "detail": "must be a list"}],
         )
-    others = sorted(body.keys() - {noun, "next", "prev", "total", "facets"})
+    others = sorted(body.keys() - {noun, "next", "prev", "total", "facets"})[:MOST_ERRORS]
     if others:
         raise Invalid(
             f"#/{others[0]}: is not known here.", [{"pointer": f"#/{name}", "detail": "is not known here"} for name in others]
@@ -169,12 +169,12 @@ def _edit_of(noun: str, model: type[Stated], ignored: frozenset[str], row: Any, 
     if not isinstance(row, dict):
         return Edit("", error=Invalid(f"row {place} is no object."))
     try:
-        values = model.model_validate(
-            row if ignored.isdisjoint(row) else {name: row[name] for name in row if name not in ignored}
+        values = validated(
+            model, row if ignored.isdisjoint(row) else {name: row[name] for name in row if name not in ignored}
         ).stated()
-    except ValidationError as error:
+    except RequestValidationError as error:
         key = next((row[name] for name in KEYS[noun] if isinstance(row.get(name), str)), "")
-        return Edit(key[:255].encode(errors="replace").decode(), error=invalid(refused("body", error).errors()))
+        return Edit(key[:255].encode(errors="replace").decode(), error=invalid(error.errors()))
     if noun == "devices":
         return Edit(values.pop("device_id"), values, "upsert")
     source_id = values.pop("source_id", None)

@@ -7,9 +7,11 @@ these 15 us (2026-11, fastapi 0.165). `app.py` puts the same models into the Ope
 import gc
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
@@ -18,6 +20,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
+from homedex.api.problems import MOST_ERRORS
 from homedex.errors import Invalid, MalformedBody, NotAcceptable, TooLarge, UnknownParameter, UnsupportedMediaType
 from homedex.registry.changes import Stamp
 from homedex.storage.database import Database
@@ -108,7 +111,9 @@ async def body_of(request: Request, model: type[Model], *, kinds: tuple[str, ...
         RequestValidationError: it breaks a rule.
     """
     media_type(request, kinds)
-    value = parse_json(await read_body(request))
+    raw = await read_body(request)
+    with without_collector():
+        value = parse_json(raw)
     if isinstance(value, dict):
         value = {name: member for name, member in value.items() if name not in ignored}
     return validated(model, value)
@@ -126,11 +131,20 @@ def media_type(request: Request, kinds: tuple[str, ...]) -> str:
 
 def validated(model: type[Model], value: Any) -> Model:
     """A value as `model`; raises RequestValidationError."""
+    check_members(model, value)
     try:
         found = model.model_validate(value)
     except ValidationError as error:
         raise refused("body", error) from None
     return found
+
+
+def check_members(model: type[BaseModel], value: Any) -> None:
+    """Refuse an object with more members than there are, before the model complains of each of a million."""
+    if isinstance(value, dict) and len(value) > len(model.model_fields):
+        unknown = islice((name for name in value if name not in model.model_fields), MOST_ERRORS)
+        faults = [{"type": "extra_forbidden", "loc": ("body", name), "msg": "Extra inputs are not permitted"} for name in unknown]
+        raise RequestValidationError(faults)
 
 
 def parse_json(raw: bytes) -> Any:
@@ -158,8 +172,7 @@ ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"the member {twice[:100]!r} stands twice in one object")
     return members
 
@@ -170,14 +183,14 @@ def _no_constant(name: str) -> NoReturn:
 
 def _check_texts(value: Any) -> None:
     """Refuse texts that end early for C programs, or that no file can hold."""
-    pending: list[tuple[str, Any]] = [("#", value)]
+    pending: list[tuple[Any, Any]] = [((), value)]  # (its name, (its parent's, …)): a text for each place could fill the memory
     while pending:
         place, item = pending.pop()
         if isinstance(item, dict):
             pending.extend((place, name) for name in item)
-            pending.extend((f"{place}/{name}", inner) for name, inner in item.items())
+            pending.extend(((name, place), inner) for name, inner in item.items())
         elif isinstance(item, list):
-            pending.extend((f"{place}/{index}", inner) for index, inner in enumerate(item))
+            pending.extend(((index, place), inner) for index, inner in enumerate(item))
         elif isinstance(item, str):
             fault = (
                 "holds a NUL character"
@@ -187,8 +200,16 @@ def _check_texts(value: Any) -> None:
                 else "holds half a character (a lone surrogate)"
             )
             if fault is not None:
-                pointer = place.encode(errors="replace").decode()
+                pointer = _spelled(place)
                 raise Invalid(f"{pointer}: {fault}.", [{"pointer": pointer, "detail": fault}])
+
+
+def _spelled(place: Any) -> str:
+    names: list[str] = []
+    while place:
+        name, place = place
+        names.append(str(name)[:100])
+    return "/".join(["#", *reversed(names)]).encode(errors="replace").decode()
 
 
 def _is_whole(text: str) -> bool:

@@ -6,7 +6,7 @@ from fastapi import Path, Request, Response
 
 from homedex.api import lists
 from homedex.api.conditions import asked, item
-from homedex.api.deps import JSON, MERGE_PATCH, body_of, check_accepts, database, stamp
+from homedex.api.deps import JSON, MERGE_PATCH, body_of, check_accepts, database, options_of, stamp
 from homedex.api.items import edited, view_of
 from homedex.registry import devices, edits, entities
 from homedex.registry.changes import CHANGES, list_changes_of_device
@@ -54,6 +54,7 @@ async def list_changes_of_one_device(request: Request, device_id: Id) -> Respons
 async def put_device(request: Request, device_id: OwnId) -> Response:
     """Create or replace a device that is kept by hand."""
     check_accepts(request, JSON)
+    options_of(request, {})
     given = await body_of(request, DeviceIn, ignored=READ_ONLY["devices"])
     condition = asked(request)
     edit = Edit(device_id, given.stated(), "put", versions=condition.versions, only_new=condition.only_new)
@@ -63,12 +64,17 @@ async def put_device(request: Request, device_id: OwnId) -> Response:
 async def patch_device(request: Request, device_id: Id) -> Response:
     """Change a device: all of one that is kept by hand, of any other what belongs to people."""
     check_accepts(request, JSON)
+    options_of(request, {})
     given = await body_of(request, DevicePatch, kinds=(MERGE_PATCH, JSON))
-    return await edited(request, "devices", Edit(device_id, given.stated(), "patch", versions=asked(request).versions))
+    condition = asked(request)
+    edit = Edit(device_id, given.stated(), "patch", versions=condition.versions, only_new=condition.only_new)
+    return await edited(request, "devices", edit)
 
 
 async def remove_device(request: Request, device_id: Id) -> Response:
     """Remove a device that is kept by hand."""
-    edit = Edit(device_id, way="patch", versions=asked(request).versions)
+    options_of(request, {})
+    condition = asked(request)
+    edit = Edit(device_id, way="patch", versions=condition.versions, only_new=condition.only_new)
     await database(request).write(edits.remove_one, "devices", edit, stamp(request))
     return Response(status_code=204)

@@ -44,6 +44,7 @@ async def get_entity(request: Request, entity_id: Key) -> Response:
 async def put_entity(request: Request, entity_id: OwnKey) -> Response:
     """Create or replace an entity that is kept by hand."""
     check_accepts(request, JSON)
+    options_of(request, {})
     given = await body_of(request, EntityIn, ignored=READ_ONLY["entities"])
     condition = asked(request)
     edit = Edit(entity_id, given.stated(), "put", versions=condition.versions, only_new=condition.only_new)
@@ -55,13 +56,15 @@ async def patch_entity(request: Request, entity_id: Key) -> Response:
     check_accepts(request, JSON)
     source_id = options_of(request, {"source_id": None}).get("source_id")
     given = await body_of(request, EntityPatch, kinds=(MERGE_PATCH, JSON))
-    edit = Edit(entity_id, given.stated(), "patch", versions=asked(request).versions, source_id=source_id)
+    condition = asked(request)
+    edit = Edit(entity_id, given.stated(), "patch", versions=condition.versions, only_new=condition.only_new, source_id=source_id)
     return await edited(request, "entities", edit)
 
 
 async def remove_entity(request: Request, entity_id: Key) -> Response:
     """Remove an entity that is kept by hand."""
     source_id = options_of(request, {"source_id": None}).get("source_id")
-    edit = Edit(entity_id, way="patch", versions=asked(request).versions, source_id=source_id)
+    condition = asked(request)
+    edit = Edit(entity_id, way="patch", versions=condition.versions, only_new=condition.only_new, source_id=source_id)
     await database(request).write(edits.remove_one, "entities", edit, stamp(request))
     return Response(status_code=204)

@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from homedex.api.deps import JSON, NDJSON, check_accepts, clock, database, json_response, pairs_of
+from homedex.api.problems import path_of
 from homedex.registry.exports import header, text_chunk
 from homedex.registry.pages import Listing
 from homedex.registry.queries import Query
@@ -33,7 +34,7 @@ async def page(request: Request, listing: Listing, read: Callable[..., Page] | N
 def _links(request: Request, cursors: Mapping[str, str | None]) -> dict[str, str]:
     """The Link header (RFC 8288) with the pages beside this one, and the first."""
     asked = [(name, value) for name, value in pairs_of(request) if name != "cursor"]
-    path = request.scope["path"]
+    path = path_of(request.scope)
     beside = [(rel, cursor) for rel, cursor in cursors.items() if cursor is not None]
     if not beside:
         return {}

@@ -136,9 +136,8 @@ def document(app: FastAPI, routes: Sequence[Route]) -> Schema:
         for path, responses in PLAIN.items():
             operation = made["paths"][path]["get"]
             operation["operationId"] = operation["operationId"].partition("_")[0]
-            operation["responses"] = responses | {
-                status: _problem(int(status)) for status in ("400", "500", "503") if status not in responses
-            }
+            faults = (400,) if path == "/livez" else (400, 500) if path == "/readyz" else (400, 500, 503)
+            operation["responses"] = responses | {str(status): _problem(status) for status in faults}
         app.openapi_schema = made
     return app.openapi_schema
 

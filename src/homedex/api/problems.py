@@ -28,6 +28,8 @@ from homedex.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 20
+LONGEST_POINTER = 255
 
 # What the framework says by a number alone. Its 400 is always about a body: a form or JSON that it could not read.
 OF_STATUS: Mapping[int, type[HomedexError]] = {
@@ -96,8 +98,8 @@ async def on_invalid_request(request: Request, error: Exception) -> Response:
 
 def invalid(faults: Sequence[Any]) -> Invalid:
     """What a model says is wrong, with a pointer to each place."""
-    errors = [{"pointer": _pointer(fault["loc"]), "detail": fault["msg"]} for fault in faults]
-    more = f" {len(errors) - 1} more in `errors`." if len(errors) > 1 else ""
+    errors = [{"pointer": _pointer(fault["loc"])[:LONGEST_POINTER], "detail": fault["msg"]} for fault in faults[:MOST_ERRORS]]
+    more = f" {len(faults) - 1} more{' in `errors`' if len(faults) <= MOST_ERRORS else ''}." if len(faults) > 1 else ""
     return Invalid(f"{errors[0]['pointer']}: {errors[0]['detail']}.{more}", errors)
 
 

@@ -111,7 +111,7 @@ def read_cursor(cursor: str, noun: str, query: Query, kinds: Sequence[str]) -> C
         known = mark == fingerprint(noun, query)
         if known:
             return _cut(way, values, kinds, len(query.sort) or int(query.search is not None))
-    except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError):
+    except (binascii.Error, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         known = True
     if not known:
         raise BadCursor(

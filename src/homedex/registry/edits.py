@@ -6,6 +6,7 @@ takes a member out of `source_values` lets the source speak again.
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -127,11 +128,22 @@ def apply(connection: Connection, noun: str, edits: Sequence[Edit], stamp: Stamp
     for edit in edits:
         names = {edit.key, str(edit.values.get("entity_id", edit.key))}
         if not touched.isdisjoint(names):
-            outcomes += _Wave(connection, noun, stamp).do(wave)
+            outcomes += _do(connection, noun, wave, stamp)
             wave, touched = [], set()
         wave.append(edit)
         touched |= names
-    return outcomes + _Wave(connection, noun, stamp).do(wave)
+    return outcomes + _do(connection, noun, wave, stamp)
+
+
+def _do(connection: Connection, noun: str, edits: Sequence[Edit], stamp: Stamp) -> list[Outcome]:
+    """Do edits of different names; a wave ends early where two turn out to be of one record, and the next begins small."""
+    outcomes: list[Outcome] = []
+    most = len(edits)
+    while len(outcomes) < len(edits):
+        done = _Wave(connection, noun, stamp).do(edits[len(outcomes) : len(outcomes) + most])
+        outcomes += done
+        most = 2 * len(done)
+    return outcomes
 
 
 class _Wave:
@@ -145,13 +157,12 @@ class _Wave:
         self.new: list[Row] = []
         self.updates: dict[tuple[str, str], list[Update]] = {}
         self.sightings: list[tuple[str, Any]] = []
+        self.changed: set[str] = set()
 
     def do(self, edits: Sequence[Edit]) -> list[Outcome]:
-        """What became of each edit, after all is written."""
-        if not edits:
-            return []
+        """What became of each edit, up to the first that needs to know what an earlier one has written; all is written then."""
         self._look_up(edits)
-        outcomes = [self._decide(edit) for edit in edits]
+        outcomes = [self._decide(edit) for edit in itertools.takewhile(self._is_known, edits)]
         if self.new:
             ensure_manual_source(self.connection, self.stamp)
             create_rows(self.connection, self.noun, MANUAL, self.new, self.stamp)
@@ -166,6 +177,7 @@ class _Wave:
         self.stored: dict[str, list[Row]] = {}
         self.holders: dict[tuple[str, str], str] = {}
         self.devices: set[str] = set()
+        self.taken: set[str] = set()
         self.moved: dict[str, str] = {}
         if self.noun != "entities":
             for row in _find(self.connection, self.kind.table, self.kind.key, keys, columns):
@@ -181,6 +193,7 @@ class _Wave:
                 self.stored.setdefault(row["entity_id"], []).append(row)
                 self.holders[row["source_id"], row["entity_id"]] = row["id"]
         for row in _find(self.connection, self.kind.table, "id", keys, columns):
+            self.taken.add(row["id"])
             if row["id"] not in self.stored:
                 self.stored[row["id"]] = [row]
         wanted = sorted({edit.values["device_id"] for edit in edits if edit.values.get("device_id")})
@@ -197,6 +210,12 @@ class _Wave:
             facts = [name for name in self.facts if name in named]
         more = [] if self.noun == "areas" else ["source_values"]
         return [self.kind.key, *facts, *more]
+
+    def _is_known(self, edit: Edit) -> bool:
+        """Whether what was looked up for this edit is still so: an earlier one may have renamed or changed the same record."""
+        names = {edit.key, str(edit.values.get("entity_id", edit.key))}
+        rows = (row for name in names for row in self.stored.get(name, ()))
+        return all(row[self.kind.key] not in self.changed for row in rows)
 
     def _decide(self, edit: Edit) -> Outcome:
         try:
@@ -225,6 +244,7 @@ class _Wave:
             return Outcome(key, "unchanged")
         before = {name: stored[name] for name in after}
         self.updates.setdefault((stored["source_id"], action), []).append(Update(key, before, after))
+        self.changed.add(key)
         return Outcome(key, "restored" if action == "restore" else "updated")
 
     def _stored(self, edit: Edit) -> Row | None:
@@ -276,8 +296,8 @@ class _Wave:
         if edit.way == "put" or facts or self.noun == "areas":
             what = f"what it says ({', '.join(facts)})" if facts and edit.way != "put" else "it as a whole"
             raise Conflict(
-                f"the {self.kind.kind} {edit.key!r} belongs to the source {stored['source_id']!r}, and {what} is changed there. "
-                + ("" if self.noun == "areas" else f"Here a PATCH may set {', '.join(USER_FIELDS)}."),
+                f"the {self.kind.kind} {edit.key!r} belongs to the source {stored['source_id']!r}, and {what} is changed there."
+                + ("" if self.noun == "areas" else f" Here a PATCH may set {', '.join(USER_FIELDS)}."),
                 source_id=stored["source_id"],
             )
 
@@ -326,6 +346,11 @@ class _Wave:
             row["entity_id"] = edit.values.get("entity_id") or edit.key
             row["domain"] = row["entity_id"].partition(".")[0]
             key = edit.values.get("id") or self._new_id(row["entity_id"])
+            if edit.source_id not in {None, MANUAL}:
+                raise NotFound(f"no entity has the id {edit.key!r} in the source {edit.source_id!r}.")
+            if key in self.taken:
+                raise Conflict(f"the id {key!r} is taken.", id=key)
+            self.taken.add(key)
         if self.noun == "areas" and not row.get("name"):
             raise _wrong("name", "must be given for a new area")
         row[self.kind.key] = key

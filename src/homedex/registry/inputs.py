@@ -26,11 +26,15 @@ LARGEST_EXTRA_BYTES = 64 * 1024
 def storable(value: dict[str, Any]) -> dict[str, Any]:
     """Refuse what JSON parsers let in and databases do not: numbers that overflow, halves of characters, endless nesting."""
     pending: list[tuple[Any, int]] = [(value, 1)]
+    count = 0
     while pending:
         item, depth = pending.pop()
         if depth > DEEPEST_JSON:
             raise ValueError(f"nested deeper than {DEEPEST_JSON} levels")
         if isinstance(item, dict | list):
+            count += len(item)
+            if count > LARGEST_EXTRA_BYTES:  # each takes a byte at least; to write out eight million would take seconds
+                raise ValueError(f"takes more than {LARGEST_EXTRA_BYTES} bytes")
             pending.extend((inner, depth + 1) for inner in (item.values() if isinstance(item, dict) else item))
     try:
         size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
