@@ -32,7 +32,7 @@ class Route:
 
     Args:
         answers: status -> the model of its body, None where it has none, a media type where it is a stream.
-        faults: the statuses of problem documents beside 400, 406, 422, 500, 503 and 507, which every route can give.
+        faults: the statuses of problem documents beside 400, 406, 413, 422, 500, 503 and 507, which every route can give.
         listing: the list whose parameters it takes; `whole` without those of a page, `view` those of one record.
         parameters: further ones: name -> (description, values there are).
         body: the model of its body, or (media type -> schema).
@@ -93,8 +93,8 @@ def _edits(  # noqa: PLR0913  (three routes and their models)
     made = {201: model, 200: model}
     changed = {"parameters": parameters, "conditional": "edit"}
     return (
-        Route("PUT", f"{V1}/{path}", put, noun, made, (*to_put, 413, 415), body=bodies[0], kinds=(JSON,), conditional="put"),
-        Route("PATCH", f"{V1}/{path}", patch, noun, {200: model}, (*to_change, 413, 415), body=bodies[1], kinds=PATCHES, **changed),  # type: ignore[arg-type]
+        Route("PUT", f"{V1}/{path}", put, noun, made, (*to_put, 415), body=bodies[0], kinds=(JSON,), conditional="put"),
+        Route("PATCH", f"{V1}/{path}", patch, noun, {200: model}, (*to_change, 415), body=bodies[1], kinds=PATCHES, **changed),  # type: ignore[arg-type]
         Route("DELETE", f"{V1}/{path}", remove, noun, {204: None}, to_change, **changed),  # type: ignore[arg-type]
     )
 
@@ -105,7 +105,7 @@ ROUTES = (
         *(devices.list_devices, devices.list_devices_as_csv, devices.list_devices_as_ndjson),
     ),
     Route(
-        *("POST", f"{V1}/devices/bulk", bulk.edit_devices, "devices", {200: schemas.BulkAnswer}, (409, 413, 415)),
+        *("POST", f"{V1}/devices/bulk", bulk.edit_devices, "devices", {200: schemas.BulkAnswer}, (409, 415)),
         parameters=BULK,
         body=inputs.DeviceRows,
         kinds=(JSON, NDJSON),
@@ -129,7 +129,7 @@ ROUTES = (
         *(entities.list_entities, entities.list_entities_as_csv, entities.list_entities_as_ndjson),
     ),
     Route(
-        *("POST", f"{V1}/entities/bulk", bulk.edit_entities, "entities", {200: schemas.BulkAnswer}, (409, 413, 415)),
+        *("POST", f"{V1}/entities/bulk", bulk.edit_entities, "entities", {200: schemas.BulkAnswer}, (409, 415)),
         parameters=BULK,
         body=inputs.EntityRows,
         kinds=(JSON, NDJSON),

@@ -39,7 +39,7 @@ give the whole result.
 """
 
 REF = "#/components/schemas/{model}"
-ALWAYS = (400, 422, 500, 503)
+ALWAYS = (400, 413, 422, 500, 503)
 PARTIAL = {"devices": "Device", "entities": "Entity", "areas": "Area", "sources": "Source", "changes": "Change"}
 NESTED: dict[str, Schema] = {
     "entities": {"type": "array", "items": {"type": "object"}},
@@ -136,7 +136,7 @@ def document(app: FastAPI, routes: Sequence[Route]) -> Schema:
         for path, responses in PLAIN.items():
             operation = made["paths"][path]["get"]
             operation["operationId"] = operation["operationId"].partition("_")[0]
-            faults = (400,) if path == "/livez" else (400, 500) if path == "/readyz" else (400, 500, 503)
+            faults = (400, 413) if path == "/livez" else (400, 413, 500) if path == "/readyz" else (400, 413, 500, 503)
             operation["responses"] = responses | {str(status): _problem(status) for status in faults}
         app.openapi_schema = made
     return app.openapi_schema
