@@ -5,6 +5,7 @@ is; a new fault of a route, or a new kind of error, fails here until there is a 
 """
 
 import asyncio
+import itertools
 import os
 import re
 import shutil
@@ -208,25 +209,34 @@ PIECE_BYTES = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def services(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, TestClient]]:
-    """A service on a registry that is whole, and some to whose copies of it something happens. No error leaves a trace there."""
-    folder = tmp_path_factory.mktemp("services")
-    template = shutil.copy(migrated, folder / "template.db")
-    database = Database.open(str(template), application_id=schema.APPLICATION_ID)
+def template(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = Path(shutil.copy(migrated, tmp_path_factory.mktemp("services") / "template.db"))
+    database = Database.open(str(path), application_id=schema.APPLICATION_ID)
     observed = read_storage(CAPTURE, source_id="home")
     asyncio.run(database.write(apply_sync, observed, allow_removals=False, now=NOW))
     asyncio.run(database.write(fill))
     asyncio.run(database.close())
+    return path
+
+
+def service(template: Path, name: str, **settings: Any) -> TestClient:
+    """A service on a copy of its own, in a folder of its own."""
+    folder = template.with_name(name)
+    folder.mkdir()
+    path = shutil.copy(template, folder / "registry.db")
+    database = Database.open(str(path), application_id=schema.APPLICATION_ID, **settings)
+    app = InPieces(create_app(database, allowed_hosts={"testserver"}))
+    return TestClient(app, raise_server_exceptions=False, follow_redirects=False)
+
+
+@pytest.fixture(scope="module")
+def services(template: Path) -> Iterator[dict[str, TestClient]]:
+    """A service on a registry that is whole, and some to whose copies of it something happens. No error leaves a trace there."""
     with ExitStack() as stack:
         opened = {}
         for name, (happen, settings) in SERVICES.items():
-            (folder / name).mkdir()
-            path = shutil.copy(template, folder / name / "registry.db")
-            database = Database.open(str(path), application_id=schema.APPLICATION_ID, **settings)
-            app = InPieces(create_app(database, allowed_hosts={"testserver"}))
-            client = TestClient(app, raise_server_exceptions=False, follow_redirects=False)
-            opened[name] = stack.enter_context(client)
-            happen(client)
+            opened[name] = stack.enter_context(service(template, name, **settings))
+            happen(opened[name])
         yield opened
 
 
@@ -440,6 +450,19 @@ def test_every_route_answers_every_kind_of_error_with_a_problem_that_it_declares
 @pytest.mark.parametrize("route", LISTED, ids=lambda route: f"{route.method} {route.path}")
 def test_every_error_that_a_route_declares_is_walked_and_no_other(route: Route) -> None:
     assert {status_of(kind) for kind in KINDS if kind.of(route)} == declared(route)
+
+
+STATES = [HERE | ids for ids in (NOWHERE, GONE, MOVED, OF_A_SOURCE, GONE_FROM_A_SOURCE, OF_TWO_SOURCES, HERE)]
+OF_ONE_RECORD = [route for route in ROUTES if "{" in route.path]
+CONDITIONS: tuple[dict[str, str], ...] = ({"if_match": '"999-0"'}, {"if_none_match": "*"}, {})
+
+
+@pytest.mark.parametrize("route", OF_ONE_RECORD, ids=lambda route: f"{route.method} {route.path}")
+def test_whatever_the_state_of_a_record_the_answer_is_one_that_the_route_declares(template: Path, route: Route) -> None:
+    with service(template, route.endpoint.__name__) as client:
+        for ids, headers in itertools.product(STATES, CONDITIONS):
+            answer = ask(client, route, ids, **headers)
+            assert str(answer.status_code) in responses(route), answer.text
 
 
 def test_every_kind_of_problem_is_walked_or_none_of_http() -> None:
