@@ -361,6 +361,10 @@ KINDS = (
         *("an entity tag that is none", "invalid", lambda r: bool(r.conditional)),
         lambda c, r: ask(c, r, if_none_match="3") if r.conditional == "get" else ask(c, r, if_match="3"),
     ),
+    Kind(
+        *("a new record but for a version", "invalid", lambda r: r.conditional in {"put", "edit"}),
+        lambda c, r: ask(c, r, if_none_match='"3-0"'),
+    ),
     # bodies
     Kind("a body that is no JSON", "malformed-body", declares(415), lambda c, r: ask(c, r, body=b'{"name": ')),
     Kind("a body that is no UTF-8", "malformed-body", declares(415), lambda c, r: ask(c, r, body=b'{"name": "\xff"}')),
