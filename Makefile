@@ -1,6 +1,6 @@
 # Everything a person needs to run, test and measure Homedex. Only Python 3.11+ with venv, and make, must be there before.
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test test-slow test-home-assistant bench bench-large lint format clean
+.PHONY: help serve demo test test-slow test-contract test-home-assistant bench bench-large lint format clean
 
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -30,6 +30,9 @@ lint: .venv/ready-dev  ## style, types, imports, schema
 
 test-slow: .venv/ready-dev  ## the tests that take minutes: SIGKILL, SQLAlchemy's dialect suite, contention
 	$(BIN)/python -m pytest -q -m slow
+
+test-contract: .venv/ready-dev  ## 20,000 generated requests of the served OpenAPI document, each answer judged (minutes)
+	$(BIN)/python -m pytest -q -m slow tests/api/test_schema.py
 
 test-home-assistant: .venv/ready-dev  ## the tests against a real Home Assistant, where one can be installed
 	$(BIN)/python -m pytest -q -rs -m home_assistant

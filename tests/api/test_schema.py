@@ -22,6 +22,7 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import Connection, insert
 
+from homedex.api.app import PLAIN_ROUTES, ROUTES
 from homedex.ingest.ha_storage import read_storage
 from homedex.ingest.run import apply_sync
 from homedex.registry import schema
@@ -37,9 +38,13 @@ if TYPE_CHECKING:
 
 CAPTURE = Path(__file__).parent.parent / "data" / "ha_captures" / "storage-2026.11"
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
+OPERATIONS = len(ROUTES) + len(PLAIN_ROUTES)
 LONGEST_ADDRESS = 60_000
 DRAWN = int(os.environ.get("HOMEDEX_CASES_EACH", "40"))
 """Requests drawn for each operation, beside the 20,000 that are enumerated."""
+
+SEED = os.environ.get("HOMEDEX_CASES_SEED", "1")
+"""Another number draws other requests."""
 
 
 # Of each kind of record: one of a source, some kept by hand, one that is gone, one that is known by another id now, and one that is
@@ -60,6 +65,9 @@ hooks = {json.dumps(__file__)}
 
 [generation]
 allow-x00 = false  # the document does not say at each text that NUL is not taken; test_hostile sends it
+
+[checks]
+max_response_time = 30.0  # the one check that is off by itself; on the command line, `all` would undo what is left out below
 
 [checks.positive_data_acceptance]  # a well-formed request may still be for a record that is gone, or has changed
 expected-statuses = ["2xx", "3xx", "404", "409", "410", "412"]
@@ -108,18 +116,23 @@ def filter_case(_: HookContext, case: Case[Any]) -> bool:
     return len(urlencode(case.query, doseq=True)) < LONGEST_ADDRESS
 
 
-turns = itertools.count()
+turns, conditions = itertools.count(), itertools.count()
 
 
 def map_case(_: HookContext, case: Case[Any]) -> Case[Any]:
     """Get further than to the first refusal: no made-up cursor where all else is right, and half the time an id that is there.
 
     Cursors are in test_hostile. Where ids are drawn, KNOWN is among what they are drawn from; where they are enumerated, only here.
+    A made-up condition never holds: with one in each request, none of 600 enumerated edits was carried out.
     """
     if case.meta is None:
         return case
     if case.meta.generation.mode.is_positive:
         case.query.pop("cursor", None)
+        if case.path_parameters and next(conditions) % 4:
+            case.query.pop("source_id", None)
+            for name in ("If-Match", "If-None-Match"):
+                case.headers.pop(name, None)
     wrong = getattr(case.meta.phase.data, "parameter", None)
     for name in case.path_parameters if case.meta.phase.name.value == "coverage" else ():
         turn = next(turns)
@@ -171,7 +184,7 @@ def judge(path: Path, folder: Path, *options: str) -> dict[str, Any]:
             "--config-file",
             str(config),
             "run",
-            "--seed=1",
+            f"--seed={SEED}",
             "--continue-on-failure",
         ]
         command += ["--report=json", f"--report-json-path={report}", *options, f"http://127.0.0.1:{service.port}/openapi.json"]
@@ -189,8 +202,19 @@ def judge(path: Path, folder: Path, *options: str) -> dict[str, Any]:
 def assert_flawless(*reports: dict[str, Any], cases: int) -> None:
     for report in reports:
         assert (report["complete"], report["failures"], report["errors"]) == (True, [], [])
-        assert report["operations"]["tested"] == report["operations"]["total"] > 30
-    assert sum(report["test_cases"]["generated"] for report in reports) >= cases
+        assert report["operations"]["tested"] == report["operations"]["total"] == OPERATIONS
+    assert made(*reports) >= cases
+
+
+def assert_all_were_done(*reports: dict[str, Any]) -> None:
+    """Requests that are refused, every one, show nothing of what an operation answers when it does something."""
+    rates = [(name, phase) for report in reports for name, phases in report["valid_rates"].items() for phase in phases.values()]
+    done = {name for name, phase in rates if phase["accepted"]}
+    assert len(done) == OPERATIONS, {name for name, _ in rates} - done
+
+
+def made(*reports: dict[str, Any]) -> int:
+    return sum(report["test_cases"]["generated"] for report in reports)
 
 
 def test_requests_drawn_from_the_document_are_answered_as_it_says(home: Path, tmp_path: Path) -> None:
@@ -199,11 +223,17 @@ def test_requests_drawn_from_the_document_are_answered_as_it_says(home: Path, tm
 
 
 @pytest.mark.slow
-def test_twenty_thousand_requests_are_answered_as_the_document_says(home: Path, tmp_path: Path) -> None:
+def test_twenty_thousand_requests_are_answered_as_the_document_says(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """All that can be enumerated on one service, what can be drawn on another, at the same time."""
     other = home.with_name("other.db")
     other.write_bytes(home.read_bytes())
     with ThreadPoolExecutor() as pool:
         enumerated = pool.submit(judge, home, tmp_path / "enumerated", "--phases=coverage")
         drawn = pool.submit(judge, other, tmp_path / "drawn", "--phases=examples,fuzzing,stateful", f"--max-examples={DRAWN}")
-    assert_flawless(enumerated.result(), drawn.result(), cases=20_000)
+    reports = enumerated.result(), drawn.result()
+    with capsys.disabled():
+        sys.stdout.write(f"\n{made(reports[0])} requests enumerated + {made(reports[1])} drawn (seed {SEED}) = {made(*reports)}\n")
+    assert_flawless(*reports, cases=20_000)
+    assert_all_were_done(*reports)
