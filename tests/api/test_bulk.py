@@ -53,6 +53,12 @@ def test_absent_is_left_alone_and_null_clears(client: TestClient) -> None:
     assert (device["name"], device["model"], device["labels"], device["extra"]) == ("A", None, [], {"l": 2})
 
 
+def test_a_member_that_is_taken_out_is_not_there_in_a_new_record_either(client: TestClient) -> None:
+    rows = [{"device_id": "a", "extra": {"k": None, "l": 1}}]
+    assert [fates(send(client, rows)) for _ in range(2)] == [[("a", "created")], [("a", "unchanged")]]
+    assert client.get("/api/v1/devices/a").json()["extra"] == {"l": 1}
+
+
 def test_one_bad_row_fails_nobody_else_in_best_effort(client: TestClient) -> None:
     answer = send(client, ROWS, "?mode=best_effort")
     assert (answer.status_code, fates(answer)) == (200, [("a", "created"), ("b", "failed"), ("c", "failed"), ("", "failed")])

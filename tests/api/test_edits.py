@@ -79,6 +79,35 @@ def test_a_field_is_given_back_to_its_source(home: TestClient) -> None:
     assert home.patch(f"{V1}/devices/lamp", json={"source_values": None}).json()["source_values"] == {}
 
 
+def test_what_is_set_while_its_field_is_given_back_stays_set(home: TestClient) -> None:
+    home.patch(f"{V1}/devices/lamp", json={"area_id": "attic"})
+    device = home.patch(f"{V1}/devices/lamp", json={"area_id": "cellar", "source_values": {"area_id": None}}).json()
+    assert (device["area_id"], device["source_values"]) == ("cellar", {"area_id": "hall"})
+
+
+@pytest.mark.parametrize("patch", [{"extra": None}, {"extra": {}}, {"identifiers": None}, {"model_id": None, "model": "A19"}])
+def test_a_patch_that_changes_nothing_of_what_a_source_says_is_taken(home: TestClient, patch: dict[str, Any]) -> None:
+    before = get(home, "devices/lamp")
+    answer = home.patch(f"{V1}/devices/lamp", json=patch)
+    assert (answer.status_code, answer.json()) == (200, before)
+
+
+def test_an_edit_is_answered_with_its_own_record_even_where_another_is_named_like_its_id(home: TestClient) -> None:
+    rows = [{"id": "light.a", "entity_id": "light.b"}, {"id": "x", "entity_id": "light.a"}]
+    assert home.post(f"{V1}/entities/bulk", json={"entities": rows}).json()["counts"] == {"created": 2}
+    assert home.patch(f"{V1}/entities/light.b", json={"note": "n"}).json()["id"] == "light.a"
+    again = home.post(f"{V1}/entities/bulk", json={"entities": [{"id": "light.a", "entity_id": "light.c"}]})
+    assert [row["id"] for row in again.json()["results"]] == ["light.a"]
+    assert get(home, "entities/light.c")["note"] == "n"
+
+
+def test_an_area_of_a_source_is_meant_where_ones_own_is_gone(home: TestClient) -> None:
+    home.put(f"{V1}/areas/hall", json={"name": "mine"})
+    home.delete(f"{V1}/areas/hall")
+    answer = home.patch(f"{V1}/areas/hall", json={"name": "x"})
+    assert (answer.status_code, answer.json()["source_id"]) == (409, "home")
+
+
 @pytest.mark.parametrize("patch", [{"model": "B"}, {"name": "x", "note": "y"}, {"extra": {"a": 1}}])
 def test_what_a_source_says_is_changed_there(home: TestClient, patch: dict[str, Any]) -> None:
     before = get(home, "devices/lamp")

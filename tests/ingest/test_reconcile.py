@@ -277,6 +277,16 @@ def test_two_entities_with_one_entity_id_are_one_and_a_rejection() -> None:
     assert [rejection.id for rejection in plan.rejections] == ["b"]
 
 
+def test_a_known_entity_that_claims_the_entity_id_of_another_is_left_as_it_is() -> None:
+    have = settled(observed(entities=entities(2)))
+
+    plan = reconcile(have, observed(entities=[entity("e0"), entity("e1", "light.e0")]))
+    swapped = reconcile(have, observed(entities=[entity("e0", "light.e1"), entity("e1", "light.e1")]))
+
+    assert plan.entities.is_empty
+    assert swapped.entities.remove == ["e1"]
+
+
 def test_extra_keys_that_a_way_of_reading_cannot_see_stay() -> None:
     have = settled(observed(devices=[{"device_id": "d", "extra": {"unit": "W", "icon": "mdi:a"}}]))
     seen = {"devices": frozenset({"icon"})}

@@ -336,6 +336,13 @@ def test_a_truth_value_is_no_number_to_a_sync_either(client: TestClient, was: An
     assert client.get(f"{V1}/devices/a").json()["extra"]["k"][0] is now
 
 
+def test_a_truth_value_is_no_number_in_what_a_source_says_of_itself(client: TestClient) -> None:
+    sync(client, extra={"v": 1})
+    (change,) = appended(client, lambda: sync(client, extra={"v": True}))
+    assert change["after"]["extra"] == {"v": True}
+    assert appended(client, lambda: sync(client, extra={"v": True})) == []
+
+
 # Reading them.
 
 

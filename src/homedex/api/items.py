@@ -58,6 +58,6 @@ async def edited(request: Request, noun: str, edit: Edit) -> Response:
 def edit_and_get(connection: Connection, noun: str, edit: Edit, when: Stamp) -> tuple[bytes, int, str]:
     """Do one edit; (the record as JSON, its version, what became of the edit)."""
     outcome = edits.apply_one(connection, noun, edit, when)
-    get: Any = {"devices": devices.get_device, "entities": entities.get_entity, "areas": areas.get_area}[noun]
+    get: Any = {"devices": devices.get_device, "entities": entities.get_entity_of_id, "areas": areas.get_area}[noun]
     body, version = get(connection, outcome.key) if noun != "areas" else get(connection, outcome.key, source_id="manual")
     return body, version, outcome.status

@@ -132,7 +132,7 @@ def reconcile(have: Have, observed: Observation) -> Plan:
         _leave_foreign_devices(entities, have.foreign_devices)
     holders = _holders_of_entity_ids(entities, rejections)
 
-    spared = _ids_by_kind(observed.rejections)
+    spared = _ids_by_kind(rejections)
     spared_areas = have.areas if "areas" in observed.partial else spared["area"]
     spared_entities = _spared_entities(have.entities, observed, spared["entity"], holders)
     seen = observed.extra_keys

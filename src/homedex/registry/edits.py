@@ -177,6 +177,7 @@ class _Wave:
         self.stored: dict[str, list[Row]] = {}
         self.holders: dict[tuple[str, str], str] = {}
         self.devices: set[str] = set()
+        self.by_id: dict[str, Row] = {}
         self.taken: set[str] = set()
         self.moved: dict[str, str] = {}
         if self.noun != "entities":
@@ -193,6 +194,7 @@ class _Wave:
                 self.stored.setdefault(row["entity_id"], []).append(row)
                 self.holders[row["source_id"], row["entity_id"]] = row["id"]
         for row in _find(self.connection, self.kind.table, "id", keys, columns):
+            self.by_id[row["id"]] = row
             self.taken.add(row["id"])
             if row["id"] not in self.stored:
                 self.stored[row["id"]] = [row]
@@ -215,7 +217,7 @@ class _Wave:
         """Whether what was looked up for this edit is still so: an earlier one may have renamed or changed the same record."""
         names = {edit.key, str(edit.values.get("entity_id", edit.key))}
         rows = (row for name in names for row in self.stored.get(name, ()))
-        return all(row[self.kind.key] not in self.changed for row in rows)
+        return edit.key not in self.changed and all(row[self.kind.key] not in self.changed for row in rows)
 
     def _decide(self, edit: Edit) -> Outcome:
         try:
@@ -249,12 +251,15 @@ class _Wave:
 
     def _stored(self, edit: Edit) -> Row | None:
         """The record that is meant."""
-        rows = [row for row in self.stored.get(edit.key, ()) if edit.source_id in {None, row["source_id"]}]
+        found = self.stored.get(edit.key, [])
+        if edit.values.get("id"):  # which another may have for its entity_id
+            found = [self.by_id[edit.key]] if edit.key in self.by_id else []
+        rows = [row for row in found if edit.source_id in {None, row["source_id"]}]
         if self.noun == "areas" and edit.way != "patch":
             rows = [row for row in rows if row["source_id"] == MANUAL]
         if len(rows) > 1:
             present = [row for row in rows if row["removed_at"] is None] or rows
-            own = [row for row in present if row["source_id"] == MANUAL] if self.noun == "areas" else present
+            own = [row for row in present if row["source_id"] == MANUAL and self.noun == "areas"] or present
             if len(own) != 1:
                 sources = sorted(row["source_id"] for row in rows)
                 raise Conflict(f"{edit.key!r} is in several sources. Say which by source_id.", sources=sources)
@@ -291,27 +296,32 @@ class _Wave:
     def _check_foreign(self, edit: Edit, stored: Row) -> None:
         if stored["removed_at"] is not None:
             raise self._absent(edit.key, stored)
-        facts = sorted(set(edit.values) - {*USER_FIELDS, "source_values", "last_seen", self.kind.key})
-        facts = [name for name in facts if edit.way == "put" or stored.get(name) != edit.values[name]]
+        given = {} if edit.way == "put" else self._given(edit, stored)
+        facts = sorted(name for name, value in given.items() if name not in USER_FIELDS and not same(stored[name], value))
         if edit.way == "put" or facts or self.noun == "areas":
-            what = f"what it says ({', '.join(facts)})" if facts and edit.way != "put" else "it as a whole"
+            what = f"what it says ({', '.join(facts)})" if facts else "it as a whole"
             raise Conflict(
                 f"the {self.kind.kind} {edit.key!r} belongs to the source {stored['source_id']!r}, and {what} is changed there."
                 + ("" if self.noun == "areas" else f" Here a PATCH may set {', '.join(USER_FIELDS)}."),
                 source_id=stored["source_id"],
             )
 
+    def _given(self, edit: Edit, stored: Row) -> Row:
+        """What the edit says of columns, as they shall be: null clears, and objects merge unless the whole is replaced."""
+        values: Row = {}
+        for name, value in edit.values.items():
+            if value is None and name in self.facts:
+                values[name] = self.kind.blank[name]
+            elif name in self.facts:
+                values[name] = merged(stored[name], value) if name in MERGED and edit.way != "put" else value
+        return values
+
     def _wanted(self, edit: Edit, stored: Row) -> Row:
         """The columns as they shall be."""
-        values = {name: value for name, value in edit.values.items() if name in self.facts}
-        cleared = {name: self.kind.blank[name] for name, value in values.items() if value is None}
-        values |= cleared
+        values = self._given(edit, stored)
         if edit.way == "put":
             kept = {"entity_id": stored["entity_id"], "domain": stored["domain"]} if self.noun == "entities" else {}
             return self.blank | kept | values
-        for name in MERGED:
-            if name in values and name not in cleared:
-                values[name] = merged(stored[name], values[name])
         if "entity_id" in values:
             values["domain"] = values["entity_id"].partition(".")[0]
         if stored["source_id"] == MANUAL:
@@ -329,9 +339,8 @@ class _Wave:
             if given is not None and any(value is not None and theirs.get(name) != value for name, value in given.items()):
                 raise _wrong("source_values", "is what the source says; a member can only be taken out, by null")
             for name in released:
-                if name in theirs and (given is None or given[name] is None):
-                    values.setdefault(name, theirs[name])
-                    del theirs[name]
+                if name in theirs and name not in values and (given is None or given[name] is None):  # what is set too stays set
+                    values[name] = theirs.pop(name)
         released_now = set(stored["source_values"]) - set(theirs)
         for name in values:
             if name not in {"note", *released_now}:
@@ -339,8 +348,7 @@ class _Wave:
         return values | {"source_values": theirs}
 
     def _create(self, edit: Edit) -> Outcome:
-        values = {name: value for name, value in edit.values.items() if name in self.facts and value is not None}
-        row: Row = values
+        row = self._given(edit, self.blank)
         key = edit.key
         if self.noun == "entities":
             row["entity_id"] = edit.values.get("entity_id") or edit.key
@@ -372,7 +380,7 @@ class _Wave:
                 raise _wrong("device_id", f"no device has the id {device_id!r}")
             entity_id = after.get("entity_id")
             if restored and entity_id is None:
-                entity_id = self.stored[edit.key][0]["entity_id"]
+                entity_id = (self.by_id.get(key) or self.stored[edit.key][0])["entity_id"]
             if entity_id is not None:
                 holder = self.holders.setdefault((source_id, entity_id), key)
                 if holder != key:

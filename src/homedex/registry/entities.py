@@ -163,6 +163,13 @@ def get_entity(
     return found[0].encode(), found[1]
 
 
+def get_entity_of_id(connection: Connection, key: str) -> tuple[bytes, int]:
+    """The entity of a registry id, which may be the entity_id of another: (the entity as JSON, its version)."""
+    number = connection.execute(_by_id, {"key": key}).one().number
+    found = ENTITIES.one(()).all(connection, {"number": number})[0]
+    return found[0].encode(), found[1]
+
+
 def find_entity(connection: Connection, key: str, *, source_id: str | None = None) -> int:
     """The number of one entity; raises what `get_entity` raises."""
     found = connection.execute(_by_entity_id, {"key": key}).all() or connection.execute(_by_id, {"key": key}).all()
