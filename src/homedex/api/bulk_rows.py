@@ -137,7 +137,8 @@ def _reader(noun: str) -> SchemaValidator:
     fields = {}
     for name, field in MODELS[noun].model_fields.items():
         kind: Any = Annotated[field.annotation, None, *field.metadata]
-        fields[name] = typed_dict_field(TypeAdapter(kind).core_schema, required=field.is_required())
+        if name not in IGNORED[noun]:
+            fields[name] = typed_dict_field(TypeAdapter(kind).core_schema, required=field.is_required())
     return SchemaValidator(list_schema(typed_dict_schema(fields, extra_behavior="forbid")))
 
 

@@ -7,6 +7,7 @@ through a fast encoder (measured 2026-11). The columns' types decide how each va
 Source: https://sqlite.org/json1.html, https://www.postgresql.org/docs/18/functions-json.html
 """
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -119,7 +120,7 @@ def _said(element: json_of_said, compiler: SQLCompiler, quoted: str, plain: str,
     parts, before = [], "{"
     for column in element.clauses:
         sql = compiler.process(column, **(kw | {"within_columns_clause": False}))
-        name = compiler.render_literal_value(f'{before}"{column.key}":', Text())
+        name = compiler.render_literal_value(f"{before}{json.dumps(column.key)}:", Text())
         if isinstance(column.type, JsonText):
             parts.append(f"{name} || nullif(nullif({plain.format(sql)}, '[]'), '{{}}')")
         else:
