@@ -18,6 +18,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from bench.bulk import bulk_requests
 from bench.commands import import_home, start
 from bench.large import LARGE, SMALL, large
 from bench.load import drive, request_bytes
@@ -50,8 +51,8 @@ SECTIONS: dict[str, Callable[[Path], list[Figure]]] = {
     "import": import_home,
     "memory": memory,
 }
-ALONE: dict[str, Callable[[Path], list[Figure]]] = {"large": large}
-"""Sections that take many minutes, and are run when they are asked for by name."""
+ALONE: dict[str, Callable[[Path], list[Figure]]] = {"bulk": bulk_requests, "large": large}
+"""Sections that are run when they are asked for by name; `large` takes many minutes, `bulk` one or two."""
 
 
 def main() -> int:

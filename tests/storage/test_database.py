@@ -430,6 +430,18 @@ async def test_the_wal_is_cut_when_the_writer_has_nothing_to_do(tmp_path: Path, 
     await db.close()
 
 
+async def test_the_wal_is_written_back_after_the_answers_and_does_not_grow(db: Database) -> None:
+    rows = text(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 700000) INSERT INTO parent SELECT NULL FROM n"
+    )
+    sizes = []
+    for _ in range(6):
+        await db.write(lambda connection: connection.execute(rows).rowcount)
+        sizes.append(wal_bytes(db.path))
+    assert sizes[0] > 4_000_000
+    assert sizes[-1] < 3 * sizes[0]
+
+
 async def test_a_wrong_statement_is_the_functions_own_error(db: Database) -> None:
     with pytest.raises(OperationalError, match="no such table"):
         await db.read(lambda connection: connection.execute(text("SELECT * FROM nowhere")))

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, MetaData, Select, Table, Text, insert, select
+from sqlalchemy import Column, Engine, Integer, MetaData, Select, Table, Text, cast, insert, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from homedex.storage.engine import create_engine
-from homedex.storage.json_sql import json_array, json_row
+from homedex.storage.json_sql import json_array, json_of_said, json_row
 from homedex.storage.sqlite import Options
 from homedex.storage.types import Flag, JsonText, UtcDateTime
 
@@ -29,12 +29,21 @@ lamps = Table(
     Column("seen", UtcDateTime),
     Column("labels", JsonText),
     Column("parent", Integer),
+    Column("other", Text),
 )
 SEEN = datetime(2026, 11, 22, 13, 52, 56, 259, tzinfo=UTC)
 ROWS: list[dict[str, Any]] = [
-    {"id": 1, "name": 'Grün "1" \\ \n', "on": True, "seen": SEEN, "labels": ["a", {"b": None, "a": 1.5}], "parent": None},
-    {"id": 2, "name": None, "on": False, "seen": None, "labels": [], "parent": 1},
-    {"id": 3, "name": "", "on": None, "seen": None, "labels": None, "parent": 1},
+    {
+        "id": 1,
+        "name": 'Grün "1" \\ \n',
+        "on": True,
+        "seen": SEEN,
+        "labels": ["a", {"b": None, "a": 1.5}],
+        "parent": None,
+        "other": None,
+    },
+    {"id": 2, "name": None, "on": False, "seen": None, "labels": [], "parent": 1, "other": "x"},
+    {"id": 3, "name": "", "on": None, "seen": None, "labels": None, "parent": 1, "other": None},
 ]
 EXPECTED = [row | {"seen": row["seen"] and "2026-11-22T13:52:56.000259Z"} for row in ROWS]
 
@@ -50,6 +59,11 @@ NESTED = select(
         .label("children"),
     )
 ).where(lamps.c.id == 1)
+SAID = (
+    select(cast(json_of_said(lamps.c.name, lamps.c.other, lamps.c.labels), Text))
+    .where(lamps.c.name.is_not(None))
+    .order_by(lamps.c.id)
+)
 
 
 @pytest.fixture
@@ -95,6 +109,13 @@ def test_json_nests_in_json(sqlite: Engine) -> None:
     assert fetch(sqlite, NESTED) == {"id": 1, "children": [{"id": 2}, {"id": 3}]}
 
 
+def test_what_is_not_said_is_left_out(sqlite: Engine) -> None:
+    with sqlite.connect() as connection:
+        found = connection.execute(SAID).scalars().all()
+    assert [list(json.loads(text)) for text in found] == [["name", "labels"], ["name"]]
+    assert found[1] == '{"name":""}'
+
+
 async def test_postgresql_says_the_same(sqlite: Engine, postgresql_url: str) -> None:
     engine = create_async_engine(postgresql_url)
     async with engine.begin() as connection:
@@ -103,4 +124,6 @@ async def test_postgresql_says_the_same(sqlite: Engine, postgresql_url: str) -> 
         for statement in (ALL, NONE, NEWEST_TWO, NESTED):
             theirs = json.loads((await connection.execute(statement)).scalar_one())
             assert theirs == fetch(sqlite, statement)
+        said = [json.loads(text) for text in (await connection.execute(SAID)).scalars()]
+        assert said == [{"name": ROWS[0]["name"], "labels": ROWS[0]["labels"]}, {"name": ""}]
     await engine.dispose()

@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from json.encoder import encode_basestring
 
 from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Connection
 
+from homedex.api.bulk_rows import read_rows
 from homedex.api.deps import (
     JSON,
     NDJSON,
@@ -20,24 +20,17 @@ from homedex.api.deps import (
     json_response,
     media_type,
     options_of,
-    parse_json,
     read_body,
     stamp,
-    validated,
     without_collector,
 )
-from homedex.api.problems import MOST_ERRORS, invalid
-from homedex.errors import HomedexError, Invalid, KeyInUse
+from homedex.errors import Invalid, KeyInUse
 from homedex.registry.changes import Stamp
-from homedex.registry.edits import DryRun, Edit, Outcome, apply_bulk, results_of
+from homedex.registry.edits import DryRun, Edit, Outcome, apply_bulk, result_of
 from homedex.registry.idempotency import find_answer, keep_answer
-from homedex.registry.inputs import READ_ONLY, DeviceRow, EntityRow, Stated
 
-MOST_ROWS = 10_000
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 NDJSON_KINDS = (NDJSON, "application/jsonl")
-MODELS: dict[str, type[Stated]] = {"devices": DeviceRow, "entities": EntityRow}
-KEYS = {"devices": ("device_id",), "entities": ("id", "entity_id", "source_id")}
 OPTIONS = {"mode": ("atomic", "best_effort"), "dry_run": ("true", "false", "1", "0")}
 
 
@@ -60,7 +53,7 @@ async def _edit(request: Request, noun: str) -> Response:
     raw = await read_body(request)
     with without_collector():
         edits = read_rows(noun, raw, lines=kind != JSON)
-    digest = hashlib.blake2s(b"\n".join((request.scope["path"].encode(), request.scope["query_string"], raw))).hexdigest()
+    digest = _digest(request, raw) if key is not None else ""
     with _under_way(request, key), without_collector():
         try:
             body = await database(request).write(
@@ -95,9 +88,17 @@ def _edit_once(  # noqa: PLR0913  (what a request asks)
 
 def answer(outcomes: Sequence[Outcome], *, dry_run: bool) -> str:
     """What became of each row, and how many met which fate."""
-    counts = Counter(outcome.status for outcome in outcomes)
-    found = {"dry_run": dry_run, "counts": dict(sorted(counts.items())), "results": results_of(outcomes)}
-    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+    counts = Counter([outcome.status for outcome in outcomes])
+    head = json.dumps({"dry_run": dry_run, "counts": dict(sorted(counts.items()))}, separators=(",", ":"))
+    results = ",".join([_result(index, outcome) for index, outcome in enumerate(outcomes)])
+    return f'{head[:-1]},"results":[{results}]}}'
+
+
+def _result(index: int, outcome: Outcome) -> str:
+    """One result; that of a row which was done is put together here, which takes a fifth of the time of `json.dumps` (2026-11)."""
+    if outcome.error is None:
+        return f'{{"index":{index},"id":{encode_basestring(outcome.key)},"status":"{outcome.status}","error":null}}'
+    return json.dumps(result_of(index, outcome), ensure_ascii=False, separators=(",", ":"))
 
 
 def _key(request: Request) -> str | None:
@@ -105,6 +106,11 @@ def _key(request: Request) -> str | None:
     if key is not None and KEY.fullmatch(key) is None:
         raise Invalid("Idempotency-Key: must be 1 to 255 visible ASCII characters, such as a UUID.")
     return key
+
+
+def _digest(request: Request, raw: bytes) -> str:
+    """What tells two requests with one key apart."""
+    return hashlib.blake2s(b"\n".join((request.scope["path"].encode(), request.scope["query_string"], raw))).hexdigest()
 
 
 @contextmanager
@@ -121,61 +127,3 @@ def _under_way(request: Request, key: str | None) -> Iterator[None]:
         yield
     finally:
         keys.discard(key)
-
-
-def read_rows(noun: str, raw: bytes, *, lines: bool) -> list[Edit]:
-    """The rows of a body; one that breaks a rule carries its error, and fails alone.
-
-    Raises:
-        MalformedBody, Invalid: the body as a whole cannot be used.
-    """
-    rows = _of_lines(raw) if lines else _of_object(noun, parse_json(raw))
-    if len(rows) > MOST_ROWS:
-        raise Invalid(f"{len(rows)} rows are too many: a request takes {MOST_ROWS}. Send them in several.")
-    ignored = READ_ONLY[noun].difference(KEYS[noun])
-    model = MODELS[noun]
-    return [row if isinstance(row, Edit) else _edit_of(noun, model, ignored, row, place) for place, row in enumerate(rows)]
-
-
-def _of_object(noun: str, body: Any) -> list[Any]:
-    rows = body.get(noun) if isinstance(body, dict) else None
-    if not isinstance(rows, list):
-        raise Invalid(
-            f'the body must be an object with the rows in `{noun}`: {{"{noun}": [...]}}.',
-            [{"pointer": f"#/{noun}", "detail": "must be a list"}],
-        )
-    others = sorted(body.keys() - {noun, "next", "prev", "total", "facets"})[:MOST_ERRORS]
-    if others:
-        raise Invalid(
-            f"#/{others[0]}: is not known here.", [{"pointer": f"#/{name}", "detail": "is not known here"} for name in others]
-        )
-    return rows
-
-
-def _of_lines(raw: bytes) -> list[Any]:
-    rows: list[Any] = []
-    for line in raw.splitlines():
-        if line.strip():
-            try:
-                rows.append(parse_json(line))
-            except HomedexError as error:
-                rows.append(Edit("", error=error))
-        if len(rows) > MOST_ROWS:
-            raise Invalid(f"there are more than {MOST_ROWS} rows. Send them in several requests.")
-    return rows
-
-
-def _edit_of(noun: str, model: type[Stated], ignored: frozenset[str], row: Any, place: int) -> Edit:
-    if not isinstance(row, dict):
-        return Edit("", error=Invalid(f"row {place} is no object."))
-    try:
-        values = validated(
-            model, row if ignored.isdisjoint(row) else {name: row[name] for name in row if name not in ignored}
-        ).stated()
-    except RequestValidationError as error:
-        key = next((row[name] for name in KEYS[noun] if isinstance(row.get(name), str)), "")
-        return Edit(key[:255].encode(errors="replace").decode(), error=invalid(error.errors()))
-    if noun == "devices":
-        return Edit(values.pop("device_id"), values, "upsert")
-    source_id = values.pop("source_id", None)
-    return Edit(values.get("id") or values["entity_id"], values, "upsert", source_id=source_id or None)

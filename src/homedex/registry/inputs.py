@@ -72,9 +72,9 @@ class Stated(BaseModel):
     """What somebody states: what is absent is not said, null clears."""
 
     def stated(self) -> dict[str, Any]:
-        """The members that were said."""
-        members = self.__dict__
-        return {name: members[name] for name in self.model_fields_set}
+        """The members that were said, in the order of the fields."""
+        said = self.model_fields_set
+        return {name: value for name, value in self.__dict__.items() if name in said}
 
 
 class DeviceIn(Stated):

@@ -6,11 +6,11 @@ Whoever writes, a sync, a request or a command, makes `Update`s and rows; what i
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Table, Text, bindparam, func, insert, select, update
 
 from homedex.registry import changes, search
 from homedex.registry.changes import Change, Stamp
@@ -68,6 +68,12 @@ class Noun:
     table: Table
     key: str
     blank: Row
+
+    @cached_property
+    def told(self) -> dict[str, None]:
+        """The columns, first the key, whose stored value tells whether a new row has said it: the others are not blank unsaid."""
+        known = (name for name, column in self.table.c.items() if name in self.blank and isinstance(column.type, Text | JsonText))
+        return dict.fromkeys([self.key, *(name for name in known if name != "source_id")])
 
 
 def _blank(table: Table) -> Row:
@@ -145,13 +151,8 @@ def create_rows(connection: Connection, noun: str, source_id: str, rows: Sequenc
     kind = NOUNS[noun]
     before = 0 if noun == "areas" else (connection.scalar(select(func.max(kind.table.c.number))) or 0)
     born = {"first_listed_at": stamp.at, "created_at": stamp.at, "modified_at": stamp.at, "version": 1}
-    blank = kind.blank | {"source_id": source_id} | born
-    insert_rows(connection, kind.table, tuple(blank), [tuple((blank | row).values()) for row in rows])
-    changes.append(
-        connection,
-        (Change(kind.kind, row.get("source_id", source_id), row[kind.key], "create", None, _said(row)) for row in rows),
-        stamp,
-    )
+    insert_rows(connection, kind.table, rows, kind.blank | {"source_id": source_id} | born)
+    _append_created(connection, kind, source_id, rows, stamp, after=before)
     if noun == "areas":
         search.refresh_areas(connection, [(row.get("source_id", source_id), row["area_id"]) for row in rows])
         return
@@ -162,6 +163,19 @@ def create_rows(connection: Connection, noun: str, source_id: str, rows: Sequenc
     if noun == "entities":
         devices = {row["device_id"] for row in rows if row.get("device_id")}
         search.refresh_devices(connection, devices, with_entities=False)
+
+
+def _append_created(  # noqa: PLR0913  (the same as what is created)
+    connection: Connection, kind: Noun, source_id: str, rows: Sequence[Row], stamp: Stamp, *, after: int
+) -> None:
+    """Write down what the new rows say; the database does it where all of that can be told from the rows as they are stored."""
+    said = set().union(*rows) - {"source_id"}
+    if kind.name != "areas" and said <= kind.told.keys():
+        told = [name for name in kind.told if name in said]
+        changes.append_created(connection, kind.kind, [kind.table.c[name] for name in told], stamp, after=after)
+        return
+    owned = ((row.get("source_id", source_id), row) for row in rows)
+    changes.append(connection, (Change(kind.kind, owner, row[kind.key], "create", None, _said(row)) for owner, row in owned), stamp)
 
 
 def _said(row: Row) -> Row:

@@ -7,6 +7,7 @@ through a fast encoder (measured 2026-11). The columns' types decide how each va
 Source: https://sqlite.org/json1.html, https://www.postgresql.org/docs/18/functions-json.html
 """
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -37,6 +38,17 @@ class json_rows(FunctionElement[str]):  # noqa: N801
     """An aggregate: one JSON array of such objects, `[]` for no rows."""
 
     type = JsonSql()
+    inherit_cache = True
+
+
+class json_of_said(FunctionElement[str]):  # noqa: N801
+    """One JSON object of the columns that are not null, `[]` or `{}`; the first, a text, always is. Texts and JSON only.
+
+    It is written as Python's compact JSON is. Put together from texts, and not by `json_object`, which takes nulls in: 2.7 us
+    a row of twelve columns, 4.0 us with `json_patch('{}', …)` to take them out again (2026-11).
+    """
+
+    type = JsonText()
     inherit_cache = True
 
 
@@ -91,3 +103,27 @@ def _(element: json_row, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(json_rows, "postgresql")
 def _(element: json_rows, compiler: SQLCompiler, **kw: Any) -> str:
     return f"coalesce(json_agg(json_build_object({_pairs(element, compiler, _value_for_postgresql, kw)}))::text, '[]')"
+
+
+@compiles(json_of_said, "sqlite")
+def _(element: json_of_said, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"concat({_said(element, compiler, 'json_quote({})', '{}', kw)})"
+
+
+@compiles(json_of_said, "postgresql")
+def _(element: json_of_said, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"concat({_said(element, compiler, 'to_json({})::text', '({})::text', kw)})::json"
+
+
+def _said(element: json_of_said, compiler: SQLCompiler, quoted: str, plain: str, kw: dict[str, Any]) -> str:
+    """The parts of the text: `concat` leaves out those that are null."""
+    parts, before = [], "{"
+    for column in element.clauses:
+        sql = compiler.process(column, **(kw | {"within_columns_clause": False}))
+        name = compiler.render_literal_value(f"{before}{json.dumps(column.key)}:", Text())
+        if isinstance(column.type, JsonText):
+            parts.append(f"{name} || nullif(nullif({plain.format(sql)}, '[]'), '{{}}')")
+        else:
+            parts.append(f"CASE WHEN {sql} IS NOT NULL THEN {name} || {quoted.format(sql)} END")
+        before = ","
+    return ", ".join([*parts, "'}'"])

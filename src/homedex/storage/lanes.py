@@ -26,6 +26,9 @@ IDLE_S = 5.0
 TIDY_WAIT_S = 0.1
 """How long tidying waits for readers, in whose way it would stand."""
 
+CHECKPOINT_PAGES = 1000
+"""From how many pages on the write-ahead log is written back: SQLite's own number."""
+
 WAL_WORTH_CUTTING_BYTES = 4 * 1024 * 1024
 OPTIMIZE_EVERY_S = 3600.0
 
@@ -174,6 +177,7 @@ class Writer(Lane):
         super().__init__(*args)
         self.busy_timeout_s = busy_timeout_s
         self._inside = False
+        self._wal_pages = 0
         event.listen(self.engine, "commit", self._refuse_by_name)
         event.listen(self.engine, "rollback", self._refuse_by_name)
 
@@ -187,6 +191,7 @@ class Writer(Lane):
         self._file = identity(self.path)
         # Whatever ends the transaction under a function, nothing that it does afterwards may be committed by itself.
         raw.set_commit_hook(lambda: self._inside)
+        raw.set_wal_hook(self._count_pages)  # in the place of SQLite's own, which writes the log back before COMMIT returns
         ended = False
         while not ended:
             try:
@@ -241,6 +246,23 @@ class Writer(Lane):
                 self._fail(error, outcomes, waiting, connection)
             else:
                 answer(outcomes)
+                self._write_back(driver(connection))
+
+    def _count_pages(self, _: apsw.Connection, _schema: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _write_back(self, raw: apsw.Connection) -> None:
+        """Write a log that has grown back into the file, once its callers have their answers: 25 ms after 10,000 rows (2026-11)."""
+        if self._wal_pages < CHECKPOINT_PAGES:
+            return
+        self._wal_pages = 0
+        try:
+            raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.BusyError:  # another process does it
+            return
+        except apsw.Error as error:  # the next write will meet the same fault and report it
+            log.warning("the write-ahead log of %s could not be written back: %s", self.path, error)
 
     def _check_file(self) -> None:
         """Refuse to write into a file that is no longer the one at `path`: it would be acknowledged, and gone at the next start."""
