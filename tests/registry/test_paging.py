@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from homedex.errors import BadCursor
-from homedex.registry import changes, devices, entities, records, schema
+from homedex.registry import changes, devices, entities, plans, records, schema
 from homedex.registry.areas import AREAS
 from homedex.registry.changes import CHANGES, Stamp
 from homedex.registry.devices import DEVICES
@@ -88,7 +88,7 @@ class Home:
 
 def few_are(patch: pytest.MonkeyPatch, few: int) -> None:
     """From how many matches on rows are looked for in the order of the sort: the two ways must find the same."""
-    patch.setattr(Listing, "_few", lambda *_: few)
+    patch.setattr(plans, "few", lambda *_: few)
 
 
 @contextmanager
