@@ -8,15 +8,18 @@ first the rows that are equal in all sort values, then those equal in all but th
 
 import json
 from collections.abc import Sequence
+from functools import partial
+from time import perf_counter
 from typing import Any
 
 from sqlalchemy import Connection
 
-from homedex.registry import plans
+from homedex.registry import bounds, orders, plans
 from homedex.registry.cursors import Cut, read_cursor, segments, write_cursor
+from homedex.registry.memory import remembered
 from homedex.registry.queries import Query
 from homedex.registry.search import expressions
-from homedex.registry.statements import Statements
+from homedex.registry.statements import Statements, Way
 
 
 class Listing(Statements):
@@ -30,14 +33,15 @@ class Listing(Statements):
             BadCursor: the cursor is not one of ours, or was given out for another question.
         """
         cut = None if query.cursor is None else read_cursor(query.cursor, self.noun, query, self._kinds(query))
-        rows, more = self.rows(connection, query, cut, query.limit)
+        asked = bounds.settled(connection, self, query)
+        rows, more = self._page(connection, asked, cut)
         cursors = self._neighbours(query, cut, rows, more=more)
         found = ",".join([row[0] for row in rows[: query.limit]])
         parts = [f'"{self.noun}":[{found}]', *(f'"{name}":{json.dumps(cursor)}' for name, cursor in cursors.items())]
         if query.count:
-            parts.append(f'"total":{plans.total(connection, self, query)}')
+            parts.append(f'"total":{plans.total(connection, self, asked)}')
         if query.facets:
-            parts.append(f'"facets":{json.dumps(self.facets(connection, query), ensure_ascii=False, separators=(",", ":"))}')
+            parts.append(f'"facets":{json.dumps(self.facets(connection, asked), ensure_ascii=False, separators=(",", ":"))}')
         return ("{" + ",".join(parts) + "}").encode(), cursors
 
     def rows(self, connection: Connection, query: Query, cut: Cut | None, limit: int) -> tuple[list[Sequence[Any]], bool]:
@@ -45,34 +49,53 @@ class Listing(Statements):
 
         Returns: (at most `limit` rows, and going forward one more where there is one; whether there are more beyond).
         """
-        shape = self.shape(query)
-        back = cut is not None and cut.back
         way = plans.way(connection, self, query)
-        bound = self.bound(query)
+        return _turned(self._read(connection, query, cut, self._most(connection, query, cut, limit), way), cut, limit)
+
+    def _page(self, connection: Connection, query: Query, cut: Cut | None) -> tuple[list[Sequence[Any]], bool]:
+        """The rows of a page, as `rows` has them; what took long is learnt from."""
+        way = plans.way(connection, self, query)
+        known = orders.asked(connection, self, query, way)
+        most = self._most(connection, query, cut, query.limit)
+        found = None if known is None else orders.read(connection, self, query, known, cut)
+        if found is None:
+            begun = perf_counter()
+            found = self._read(connection, query, known.start if known is not None and cut is None else cut, most, way)
+            if known is not None:
+                took_s = perf_counter() - begun
+                if cut is None and way == "order":
+                    known.begins(found, took_s, self.cut_at)
+                if query.count:
+                    orders.learn(connection, self, query, known, took_s)
+        return _turned(found, cut, query.limit)
+
+    def _most(self, connection: Connection, query: Query, cut: Cut | None, limit: int) -> int:
+        """How many rows to look for: after the last match the rest of the table need not be read."""
+        counted = cut is None and query.count and query.conditions
+        return min(limit + 1, plans.total(connection, self, query)) if counted else limit + 1
+
+    def _read(self, connection: Connection, query: Query, cut: Cut | None, most: int, way: Way) -> list[Sequence[Any]]:
+        """At most so many rows from a cut on and away from it, range by range of the order."""
+        shape, bound = self.shape(query), self.bound(query)
         if cut is not None:
             bound |= {f"at_{place}": value for place, value in enumerate(cut.values)}
             bound |= {f"key_{place}": value for place, value in enumerate(cut.key)}
-        ranked = self.is_ranked(query)
         tiers = expressions(query.search or "") if query.search else ()
         found: list[Sequence[Any]] = []
-        most = limit + 1
-        if cut is None and query.count and query.conditions:  # after the last match the rest of the table need not be read
-            most = min(most, plans.total(connection, self, query))
-        for segment in segments(query.sort, cut, tiers=len(tiers) - 1 if ranked else None):
+        for segment in segments(query.sort, cut, tiers=len(tiers) - 1 if self.is_ranked(query) else None):
             bound["limit"] = most - len(found)
             if segment.tier is not None:
                 bound["match"] = tiers[segment.tier]
-            rows = self.page_of(shape, segment, back=back, way=way).all(connection, bound)
+            rows = self.page_of(shape, segment, back=cut is not None and cut.back, way=way).all(connection, bound)
             found.extend(rows if segment.tier is None else [(row[0], segment.tier, *row[1:]) for row in rows])
             if len(found) >= most:
                 break
-        more = len(found) > limit
-        return (found[:limit][::-1], more) if back else (found, more)
+        return found
 
     def facets(self, connection: Connection, query: Query) -> dict[str, list[dict[str, Any]]]:
         """For each facet asked for its values and how many rows have them, most first, under all filters but its own."""
         return {
-            name: plans.remembered(connection, self, query, f"facet {name}", lambda name=name: self._facet(connection, query, name))  # type: ignore[misc]
+            name: remembered(connection, self, query, f"facet {name}", partial(self._facet, connection, query, name), (name,))
             for name in query.facets
         }
 
@@ -105,3 +128,9 @@ class Listing(Statements):
         """The place of one of `rows`."""
         keys = len(row) - len(self.key)
         return Cut(back, tuple(row[1:keys]), tuple(row[keys:]))
+
+
+def _turned(found: list[Sequence[Any]], cut: Cut | None, limit: int) -> tuple[list[Sequence[Any]], bool]:
+    """Rows that were read away from a cut, in the list's order; whether there are more beyond."""
+    more = len(found) > limit
+    return (found[:limit][::-1] if cut is not None and cut.back else found), more

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import Column, ColumnElement, FromClause, Select, Table, bindparam, func, literal, null, select, tuple_
+from sqlalchemy import Column, ColumnElement, FromClause, Select, Table, bindparam, func, literal, select
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from homedex.registry.cursors import Segment
 from homedex.registry.queries import Query, Questions
+from homedex.registry.ranges import compared, one_or_tuple, tests
 from homedex.registry.search import NOTHING, Index, expressions
 from homedex.registry.tables import Base, table_of
 from homedex.storage.json_sql import json_row
@@ -20,8 +21,9 @@ from homedex.storage.rows import Prepared, by_row
 
 Key = Column[Any]
 
-Way = Literal["order", "filter", "both"]
-"""How rows are found: in the order of the sort, each tested; by the filters, then sorted; or by one index that does both."""
+Way = Literal["order", "set", "filter", "both"]
+"""How rows are found: in the order of the sort, each row tested; in that order, each number looked up in a set of those that match;
+by the filters, then sorted; or by one index that does both."""
 
 MOST_FACET_VALUES = 1000
 
@@ -96,6 +98,13 @@ class Statements:
         parameter = self.questions.filters[name]
         return parameter.of in self._found_by or parameter.sighted or parameter.build_by_order is not None
 
+    def is_set(self, shape: Shape) -> bool:
+        """Whether an index alone names all that match, so that a set of them costs less than looking at rows."""
+        if shape.searched or shape.removed != "present" or len(shape.conditions) != 1:
+            return False
+        name = shape.conditions[0][0]
+        return self._is_listed(name) and not self.questions.filters[name].sighted and not name.endswith("__ic")
+
     def _is_listed(self, name: str) -> bool:
         """Whether a filter and `removed_at` are answered by one index."""
         of = self.questions.filters[name].of
@@ -119,44 +128,75 @@ class Statements:
     @lru_cache(maxsize=2048)  # noqa: B019  (listings live as long as the program)
     def page_of(self, shape: Shape, segment: Segment, *, back: bool, way: Way) -> Prepared:
         """SELECT of (JSON, sort values, key) for one segment; `limit` and the values are bound."""
-        fields = self.questions.fields
-        sort = [(fields[name].column, descending != back) for name, descending in shape.sort]
-        down = (shape.sort[-1][1] if shape.sort else False) != back
-        values = [column.label(f"sort_{place}") for place, (column, _) in enumerate(sort)]
-        key = self._key_beside(shape)
-        conditions = self._conditions(shape, by_order=way == "order", tier=segment.tier)
-        if (
-            way == "filter" and shape.conditions and len(key) == 1
-        ):  # each filter's index alone says which rows, and few are looked up
-            conditions = [key[0].in_(self._matches(shape, self.key[0]).correlate(None))]
-        found = select(*values, *key).where(*conditions)
-        if segment.tier is not None and self.search is not None:
-            # The search is read first, in the order of its numbers, and each match looked up.
-            number = self.search.number
-            found = found.select_from(self.search.table).where(self.search.matches(), by_row(number) == self.key[0])
-            order: list[Any] = [number.desc() if down else number]
-            if segment.key:
-                found = found.where(_compared(number, segment.key, bindparam("key_0")))
-        else:
-            plain: Callable[[Any], Any] = by_row if way == "filter" else lambda column: column
-            order = [plain(column).desc() if descending else plain(column) for column, descending in sort]
-            order += [plain(column).desc() if down else plain(column) for column in key]
-            found = found.where(*self._tests(segment, [plain(column) for column, _ in sort], [plain(column) for column in key]))
-        if segment.tier is None:
-            found = found.select_from(self._counted(shape))
-        elif self.beside is not None and self._needs_join(shape):
-            found = found.join(*self.beside)
-        page = found.order_by(*order).limit(bindparam("limit")).subquery("page")
-        outer = [page.c[f"sort_{place}"].desc() if one[1] else page.c[f"sort_{place}"] for place, one in enumerate(sort)]
-        outer += [page.c[column.key].desc() if down else page.c[column.key] for column in self.key]
-        ours: Any = self.key[0] if len(self.key) == 1 else tuple_(*self.key)
-        theirs: Any = page.c[self.key[0].key] if len(self.key) == 1 else tuple_(*(page.c[column.key] for column in self.key))
-        source = page.join(table_of(self.table), theirs == ours)
+        found = self._of_tier(shape, segment, back=back) if segment.tier is not None else self._of(shape, segment, back, way)
+        page = found.limit(bindparam("limit")).subquery("page")
+        order = [
+            page.c[f"sort_{place}"].desc() if down else page.c[f"sort_{place}"] for place, down in enumerate(_downs(shape, back))
+        ]
+        order += [page.c[column.key].desc() if _down(shape, back) else page.c[column.key] for column in self.key]
+        source = page.join(
+            table_of(self.table), one_or_tuple([page.c[column.key] for column in self.key]) == one_or_tuple(self.key)
+        )
         if self.beside is not None:  # one flat chain of joins: SQLite takes 50 us more for one in parentheses
             source = source.join(*self.beside)
-        places = [page.c[f"sort_{place}"] for place in range(len(sort))]
+        places = [page.c[f"sort_{place}"] for place in range(len(shape.sort))]
         keys = [page.c[column.key] for column in self.key]
-        return Prepared(select(json_row(*self._members(shape)), *places, *keys).select_from(source).order_by(*outer))
+        return Prepared(select(json_row(*self._members(shape)), *places, *keys).select_from(source).order_by(*order))
+
+    def _of(self, shape: Shape, segment: Segment, back: bool, way: Way) -> Select[Any]:
+        """SELECT of (sort values, key) in order, for one segment."""
+        key = self._key_beside(shape)
+        plain: Callable[[Any], Any] = by_row if way == "filter" else lambda column: column
+        columns = [plain(self.questions.fields[name].column) for name, _ in shape.sort]
+        keys = [plain(column) for column in key]
+        order = [column.desc() if down else column for column, down in zip(columns, _downs(shape, back), strict=True)]
+        order += [column.desc() if _down(shape, back) else column for column in keys]
+        found = select(*self._values(shape), *key).select_from(self._counted(shape)).where(*self._filtered(shape, key, way))
+        return found.where(*tests(segment, columns, keys, self.key)).order_by(*order)
+
+    def _filtered(self, shape: Shape, key: Sequence[Key], way: Way) -> list[ColumnElement[bool]]:
+        """The conditions of a question, in the form that suits a way."""
+        if way == "set" and len(key) == 1:
+            return self._in_set(shape, key[0])
+        if way == "filter" and shape.conditions and len(key) == 1:  # each filter's index alone names rows, and few are read
+            return [key[0].in_(self._numbers(shape))]
+        return self._conditions(shape, by_order=way == "order")
+
+    def _in_set(self, shape: Shape, key: Key) -> list[ColumnElement[bool]]:
+        """Whether a row is one of those that the filters' own index names; SQLite makes the set, and a Bloom filter, once."""
+        conditions: list[ColumnElement[bool]] = []
+        if shape.sort and shape.sort[0][0] in self._listed and self.removed_at is not None and shape.removed != "any":
+            conditions.append(self.removed_at.is_(None) if shape.removed == "present" else self.removed_at.is_not(None))
+        return [*conditions, by_row(key).in_(self._numbers(shape))]
+
+    def _of_tier(self, shape: Shape, segment: Segment, *, back: bool) -> Select[Any]:
+        """SELECT of the keys of one tier: the search is read first, in the order of its numbers, and each match looked up."""
+        search: Any = self.search
+        found = select(*self.key).select_from(search.table).where(*self._conditions(shape, by_order=True, tier=segment.tier))
+        found = found.where(search.matches(), by_row(search.number) == self.key[0])
+        if segment.key:
+            found = found.where(compared(search.number, segment.key, bindparam("key_0")))
+        if self.beside is not None and self._needs_join(shape):
+            found = found.join(*self.beside)
+        return found.order_by(search.number.desc() if back else search.number)
+
+    @lru_cache(maxsize=512)  # noqa: B019
+    def order_of(self, shape: Shape) -> Prepared:
+        """SELECT of the numbers of all that match, in order."""
+        return Prepared(select(self._of(shape, Segment(), back=False, way="filter").subquery("page").c[self.key[0].key]))
+
+    @lru_cache(maxsize=512)  # noqa: B019
+    def rows_of(self, shape: Shape) -> Prepared:
+        """SELECT of (JSON, sort values, key) for the `numbers` bound as a JSON array: in any order, as far as they are there."""
+        given = func.json_each(bindparam("numbers")).table_valued("value", name="given")
+        source = given.join(table_of(self.table), self.key[0] == given.c.value)
+        if self.beside is not None:
+            source = source.join(*self.beside)
+        return Prepared(select(json_row(*self._members(shape)), *self._values(shape), self.key[0]).select_from(source))
+
+    def _values(self, shape: Shape) -> list[ColumnElement[Any]]:
+        """The sort values."""
+        return [self.questions.fields[name].column.label(f"sort_{place}") for place, (name, _) in enumerate(shape.sort)]
 
     @lru_cache(maxsize=512)  # noqa: B019  (listings live as long as the program)
     def one(self, fields: tuple[str, ...] = (), expand: tuple[str, ...] = ()) -> Prepared:
@@ -173,10 +213,10 @@ class Statements:
         return Prepared(found.where(*mine))
 
     @lru_cache(maxsize=512)  # noqa: B019
-    def total_of(self, shape: Shape) -> Select[Any]:
+    def total_of(self, shape: Shape) -> Prepared:
         """SELECT of how many rows match."""
         if self.beside is None or not self._is_of_sightings(shape):
-            return self._matches(shape, func.count())
+            return Prepared(self._matches(shape, func.count()))
         # One index counts all of them, and the few that were removed are taken off: no row is joined for those that are there.
         conditions = self._conditions(replace(shape, removed="any"))
         gone = [self.removed_at.is_not(None), *map(self._by_row, conditions)] if self.removed_at is not None else []
@@ -184,7 +224,7 @@ class Statements:
             select(func.count()).select_from(table).where(*where).scalar_subquery()
             for table, where in ((self.beside[0], conditions), (self._whole(), gone))
         )
-        return select(next(counts) - next(counts))
+        return Prepared(select(next(counts) - next(counts)))
 
     @lru_cache(maxsize=512)  # noqa: B019
     def total_to(self, shape: Shape) -> Select[Any]:
@@ -200,10 +240,18 @@ class Statements:
         sighted = [self.questions.filters[name].sighted for name, _ in shape.conditions]
         return bool(sighted) and all(sighted) and not shape.searched and shape.removed == "present"
 
+    def _is_search_alone(self, shape: Shape) -> bool:
+        return shape.searched and not shape.conditions and shape.removed == "present"
+
+    def _numbers(self, shape: Shape) -> Select[Any]:
+        """SELECT of the numbers of all that match."""
+        number = self.search.number if self.search is not None and self._is_search_alone(shape) else self.key[0]
+        return self._matches(replace(shape, sort=()), number).correlate(None)
+
     @lru_cache(maxsize=512)  # noqa: B019
     def _matches(self, shape: Shape, what: ColumnElement[Any]) -> Select[Any]:
         """SELECT of all that match, in any order."""
-        if shape.searched and not shape.conditions and shape.removed == "present" and self.search is not None:
+        if self.search is not None and self._is_search_alone(shape):
             return select(what).select_from(self.search.table).where(self.search.matches())
         return select(what).select_from(self._counted(shape)).where(*self._conditions(shape))
 
@@ -226,14 +274,6 @@ class Statements:
         if self.beside is None or not shape.sort or not self.questions.fields[shape.sort[0][0]].sighted:
             return self.key
         return tuple(self.beside[0].c[column.key] for column in self.key)
-
-    def _tests(self, segment: Segment, columns: Sequence[Any], key: Sequence[Any]) -> list[ColumnElement[bool]]:
-        tests = [_test(column, how, place) for place, (column, how) in enumerate(zip(columns, segment.tests, strict=False))]
-        if segment.key:
-            here: Any = key[0] if len(key) == 1 else tuple_(*key)
-            binds = [bindparam(f"key_{place}", type_=column.type) for place, column in enumerate(self.key)]
-            tests.append(_compared(here, segment.key, binds[0] if len(binds) == 1 else tuple_(*binds)))
-        return tests
 
     def _conditions(
         self, shape: Shape, *, by_order: bool = False, tier: int | None = None, but: str | None = None
@@ -283,17 +323,11 @@ class Statements:
         return table if self.beside is None else table.join(*self.beside)
 
 
-def _test(column: Any, how: str, place: int) -> ColumnElement[bool]:
-    """One of a segment's conditions: on the sort field of that place."""
-    bound = bindparam(f"at_{place}", type_=column.type)
-    if how in {"null", "some"}:
-        return column.is_(null()) if how == "null" else column.is_not(null())  # type: ignore[no-any-return]
-    return _compared(column, how, bound)
+def _downs(shape: Shape, back: bool) -> list[bool]:
+    """Which sort fields descend, going that way."""
+    return [descending != back for _, descending in shape.sort]
 
 
-def _compared(left: Any, how: str, right: Any) -> ColumnElement[bool]:
-    if how == "=":
-        return left == right  # type: ignore[no-any-return]
-    if how in {">", ">="}:
-        return left > right if how == ">" else left >= right  # type: ignore[no-any-return]
-    return left < right if how == "<" else left <= right  # type: ignore[no-any-return]
+def _down(shape: Shape, back: bool) -> bool:
+    """Whether the key descends, going that way."""
+    return (shape.sort[-1][1] if shape.sort else False) != back
