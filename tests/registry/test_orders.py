@@ -30,6 +30,12 @@ def kept(home: Home) -> list[list[int] | None]:
     return [None if one.numbers is None else list(one.numbers) for one in found]
 
 
+def ask_twice(home: Home, pairs: Pairs) -> Row:
+    """The second page that is asked for is the first that something is learnt from."""
+    home.page(DEVICES, pairs)
+    return home.page(DEVICES, pairs)
+
+
 def names(page: Row) -> str:
     return "".join(row["name"] for row in page["devices"])
 
@@ -40,7 +46,7 @@ def rename(home: Home, device_id: str, before: str, after: str) -> None:
 
 
 def test_one_order_serves_all_pages_forth_and_back(home: Home) -> None:
-    page = home.page(DEVICES, ASKED)
+    page = ask_twice(home, ASKED)
     assert kept(home) == [[1, 2, 3, 4, 5, 6, 7, 8]]
     found = [names(page)]
     while page["next"] is not None:
@@ -55,9 +61,9 @@ def test_one_order_serves_all_pages_forth_and_back(home: Home) -> None:
 
 @pytest.mark.parametrize("to", ["aa", "cc", "z"])
 def test_a_cursor_stays_where_it_was_when_its_row_moves(home: Home, to: str) -> None:
-    cursor = ("cursor", home.page(DEVICES, ASKED)["next"])
+    cursor = ("cursor", ask_twice(home, ASKED)["next"])
     rename(home, "dc", "c", to)
-    home.page(DEVICES, ASKED)
+    ask_twice(home, ASKED)
     assert len(kept(home)) == 2
     by_order = home.page(DEVICES, [*ASKED, cursor])
     with pytest.MonkeyPatch.context() as patch:
@@ -69,14 +75,14 @@ def test_a_cursor_stays_where_it_was_when_its_row_moves(home: Home, to: str) -> 
 def test_no_more_than_so_many_orders_are_kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders, "KEPT", 2)
     for sort in ("name", "-name", "device_id", "model"):
-        home.page(DEVICES, [("manufacturer", "A"), ("sort", sort)])
+        ask_twice(home, [("manufacturer", "A"), ("sort", sort)])
     assert kept(home) == [[1, 2, 3, 4, 5, 6, 7, 8]] * 2
     assert names(home.page(DEVICES, ASKED)) == "ab"
 
 
 def test_nothing_is_learnt_of_what_is_quick(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders, "SLOW_S", 10.0)
-    assert names(home.page(DEVICES, ASKED)) == "ab"
+    assert names(ask_twice(home, ASKED)) == "ab"
     assert kept(home) == []
 
 
@@ -87,4 +93,4 @@ def test_an_order_is_made_once_the_pages_took_as_long_as_it_takes(home: Home, mo
         home.page(DEVICES, ASKED)
         asked += 1
         assert asked < 1000
-    assert asked > 1
+    assert asked > 2

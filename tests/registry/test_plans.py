@@ -207,6 +207,7 @@ def test_a_question_that_was_slow_is_answered_from_the_order_of_its_matches(
     monkeypatch.setattr(orders, "SORTED_S", -1.0)
     asked = [("integration", "i7"), ("sort", "name"), ("limit", "2")]
     first = ask(full, DEVICES, *asked)
+    ask(full, DEVICES, *asked, forget=False)
     again = ask(full, DEVICES, *asked, cursor=first.cursors["next"], forget=False)
     (step,) = again.pages
     assert step.splitlines()[:2] == ["SCAN given VIRTUAL TABLE INDEX 1:", "SEARCH devices USING INTEGER PRIMARY KEY (rowid=?)"]

@@ -1,7 +1,7 @@
 """What is learnt of a question while it takes long: where its first match is, and when it is asked often, the order of all."""
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ from homedex.registry.queries import Query
 from homedex.registry.statements import Statements, Way
 from homedex.storage.rows import json_values
 
-SLOW_S = 0.001
-"""From how many seconds for one page on something is learnt of a question: less is not worth the memory."""
+SLOW_S = 0.0015
+"""From how many seconds for one page on something is learnt of a question: three times what a page takes that is found at once."""
 
 SORTED_S = 3e-6
 """What it takes to look up a row and sort it (2026-11)."""
@@ -32,19 +32,16 @@ class Asked:
     """One question in one order, until something changes.
 
     Args:
-        spent_s: seconds that its pages took so far.
+        pages: how many were asked for.
+        spent_s: seconds that those of them took that were slow.
         start: the place of its first match.
         numbers: of all that match, in order.
     """
 
+    pages: int = 0
     spent_s: float = 0.0
     start: Cut | None = None
     numbers: "array[int] | None" = None
-
-    def begins(self, found: Sequence[Any], took_s: float, place_of: Callable[[Any], Cut]) -> None:
-        """Keep where the first match is, if the way to it was long."""
-        if found and took_s >= SLOW_S:
-            self.start = place_of(found[0])
 
 
 def asked(connection: Connection, listed: Statements, query: Query, way: Way) -> Asked | None:
@@ -56,17 +53,29 @@ def asked(connection: Connection, listed: Statements, query: Query, way: Way) ->
     return remembered(connection, listed, query, ("order", query.sort), Asked, [name for name, _ in query.sort])
 
 
-def learn(connection: Connection, listed: Statements, query: Query, known: Asked, took_s: float) -> None:
-    """Put all that match in order, once its pages have taken as long as that will: at most twice the time of the better way.
+def learn(connection: Connection, listed: Statements, query: Query, known: Asked, first: Cut | None, took_s: float) -> None:  # noqa: PLR0913
+    """Learn from a page that took long, but not from the first: its statement was compiled, and its rows were read from the disk.
 
-    A page of 1 % of 1,000,000 devices takes 2 ms by another field's order, and 60 ms where they lie at its end; 0.5 ms from here.
+    All that match are put in order once the pages have taken as long as that will: at most twice the time of the better way. A page
+    of 1 % of 1,000,000 devices takes 2 ms by another field's order, and 60 ms where they lie at its end; 0.5 ms from here.
+
+    Args:
+        first: the place of the question's first match, where it was met.
     """
-    if known.numbers is not None:
+    known.pages += 1
+    if known.pages == 1 or took_s < SLOW_S or known.numbers is not None:
         return
     known.spent_s += took_s
-    counted = plans.counted(connection, listed, query)
-    if took_s < SLOW_S or counted.total > LONGEST or known.spent_s < counted.took_s + counted.total * SORTED_S:
-        return
+    known.start = first or known.start
+    if query.count and _pays(known.spent_s, plans.counted(connection, listed, query)):
+        _put_in_order(connection, listed, query, known)
+
+
+def _pays(spent_s: float, counted: plans.Counted) -> bool:
+    return counted.total <= LONGEST and spent_s >= counted.took_s + counted.total * SORTED_S
+
+
+def _put_in_order(connection: Connection, listed: Statements, query: Query, known: Asked) -> None:
     found = listed.order_of(listed.shape(query)).all(connection, listed.bound(query))
     known.numbers = array("q", (row[0] for row in found))
     kept: list[Asked] = connection.info.setdefault("orders", [])

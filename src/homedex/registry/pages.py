@@ -62,11 +62,8 @@ class Listing(Statements):
             begun = perf_counter()
             found = self._read(connection, query, known.start if known is not None and cut is None else cut, most, way)
             if known is not None:
-                took_s = perf_counter() - begun
-                if cut is None and way == "order":
-                    known.begins(found, took_s, self.cut_at)
-                if query.count:
-                    orders.learn(connection, self, query, known, took_s)
+                first = self.cut_at(found[0]) if found and cut is None and way == "order" else None
+                orders.learn(connection, self, query, known, first, perf_counter() - begun)
         return _turned(found, cut, query.limit)
 
     def _most(self, connection: Connection, query: Query, cut: Cut | None, limit: int) -> int:
