@@ -1,6 +1,7 @@
 """Lists against plain Python: their order, their pages while others write, filters, totals, facets."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -24,7 +25,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from homedex.errors import BadCursor
-from homedex.registry import changes, devices, entities, records, schema
+from homedex.registry import changes, devices, entities, orders, plans, records, schema
 from homedex.registry.areas import AREAS
 from homedex.registry.changes import CHANGES, Stamp
 from homedex.registry.devices import DEVICES
@@ -42,6 +43,7 @@ Pairs = list[tuple[str, str]]
 EFFORT = 20 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 1
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MANY = 10**9
+WAYS = ("order", "set", "filter", "start", "whole")
 KEYS = {"devices": "device_id", "entities": "id", "areas": "area_id", "sources": "source_id", "changes": "seq"}
 LISTS = {listing.noun: listing for listing in (DEVICES, ENTITIES, AREAS, SOURCES, CHANGES)}
 
@@ -86,15 +88,21 @@ class Home:
             self.write(records.remove_rows, noun, row["source_id"], [key], stamp)
 
 
-def few_are(patch: pytest.MonkeyPatch, few: int) -> None:
-    """From how many matches on rows are looked for in the order of the sort: the two ways must find the same."""
-    patch.setattr(Listing, "_few", lambda *_: few)
+def go(patch: pytest.MonkeyPatch, way: str) -> None:
+    """Find rows that way, whatever it costs: all ways must find the same.
+
+    "start" begins where the first match was the last time; "whole" has all matches in order from the third page on.
+    """
+    patch.setattr(plans, "cheapest", lambda *_: "order" if way in {"start", "whole"} else way)
+    patch.setattr(orders, "SLOW_S", 0.0 if way in {"start", "whole"} else math.inf)
+    patch.setattr(orders, "SORTED_S", -math.inf)
+    patch.setattr(orders, "LONGEST", MANY if way == "whole" else -1)
 
 
 @contextmanager
-def home_of(template: Path, *, few: int = 2) -> Iterator[Home]:
+def home_of(template: Path, *, way: str = "filter") -> Iterator[Home]:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        few_are(patch, few)
+        go(patch, way)
         path = shutil.copy(template, folder)
         mine = partial(Options, synchronous="NORMAL", application_id=schema.APPLICATION_ID)
         engines = [create_engine(path, mine()), create_engine(path, mine(query_only=True))]
@@ -414,7 +422,7 @@ class Walk:
         found = [identity(self.noun, row) for row in page[self.noun]]
         assert len(found) <= self.size
         assert page["total"] == len(order)
-        assert found == [one for one in order if one in found], "a page is in order"
+        assert found == [one for one in order if one in found], ("a page is in order", self.asked, pairs)
         if self.pending:
             self.touched.add(carry_out(self.home, self.noun, self.pending.pop(), len(self.pending)))
         return page
@@ -429,8 +437,8 @@ class Walk:
         return walked if way == "next" else walked[::-1]
 
 
-def check_walk(template: Path, given: Given, walk_of: Callable[[Home], Walk], few: int) -> None:
-    with home_of(template, few=few) as home:
+def check_walk(template: Path, given: Given, walk_of: Callable[[Home], Walk], way: str) -> None:
+    with home_of(template, way=way) as home:
         given.fill(home)
         walk = walk_of(home)
         noun, asked = walk.noun, walk.asked
@@ -477,9 +485,9 @@ def assert_none_is_lost(walk: Walk, before: list[tuple[str, str]], walked: list[
 @pytest.mark.parametrize(("noun", "examples"), [("devices", 50), ("entities", 25), ("areas", 20)])
 def test_paging_loses_no_row_and_repeats_none_while_others_write(migrated: Path, noun: str, examples: int) -> None:
     @law(examples)
-    @given(HOMES[noun], questions(noun), st.integers(1, 7), st.lists(WRITES, max_size=8), st.sampled_from([0, MANY]))
-    def holds_always(given: Given, asked: Asked, size: int, pending: list[Write], few: int) -> None:
-        check_walk(migrated, given, lambda home: Walk(home, asked, size, pending), few)
+    @given(HOMES[noun], questions(noun), st.integers(1, 7), st.lists(WRITES, max_size=8), st.sampled_from(WAYS))
+    def holds_always(given: Given, asked: Asked, size: int, pending: list[Write], way: str) -> None:
+        check_walk(migrated, given, lambda home: Walk(home, asked, size, pending), way)
 
     holds_always()
 
@@ -523,14 +531,14 @@ def test_every_filter_finds_what_plain_python_finds(migrated: Path, noun: str) -
             for number, (name, parameter) in enumerate(LISTS[noun].questions.filters.items(), seed % 2):
                 values = dice.choices(sayings(seen, noun, name), k=1 + number % 2)
                 by = parameter.of if parameter.of in sortable else sortable[number % len(sortable)]
-                sort = [] if number % 3 else [(by, number % 2 == 1)]
+                sort = [] if number % 3 == 1 else [(by, number % 2 == 1)]
                 asked = Asked(noun, sort, [(name, value) for value in values], "any" if number % 5 else "false", "")
                 order = [identity(noun, row) for row in asked.sorted(seen)]
-                for few in (0, MANY):  # rows in the order of the sort, one by one; rows by the filter, then sorted
-                    few_are(patch, few)
-                    page = found_by(home, asked)
-                    assert [identity(noun, row) for row in page[noun]] == order, (asked, few)
-                    assert page["total"] == len(order), (asked, few)
+                for way in WAYS:
+                    go(patch, way)
+                    for page in [found_by(home, asked) for _ in range(3)]:
+                        assert [identity(noun, row) for row in page[noun]] == order, (asked, way)
+                        assert page["total"] == len(order), (asked, way)
 
     holds_always()
 
@@ -625,11 +633,11 @@ def test_a_facet_of_who_saw_a_device_is_right_after_each_sighting(home: Home) ->
     assert home.page(DEVICES, [("facet", "seen_by")])["facets"] == {"seen_by": counts}
 
 
-@pytest.mark.parametrize("few", [0, 1, MANY])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("pairs", [[], [("manufacturer", "A")], [("manufacturer", "A"), ("sort", "-name")], [("q", "d1")]])
-def test_without_a_count_a_page_is_the_same_but_for_its_total(home: Home, pairs: Pairs, few: int) -> None:
+def test_without_a_count_a_page_is_the_same_but_for_its_total(home: Home, pairs: Pairs, way: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        few_are(patch, few)
+        go(patch, way)
         counted = home.page(DEVICES, [*pairs, ("limit", "1")])
         uncounted = home.page(DEVICES, [*pairs, ("limit", "1"), ("count", "none")])
     del counted["total"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from homedex.registry import schema
+from homedex.registry import orders, schema
 from homedex.registry.areas import AREAS
 from homedex.registry.devices import DEVICES
 from homedex.registry.entities import ENTITIES
@@ -72,7 +72,7 @@ class Asked:
     cursors: dict[str, str | None]
 
 
-def ask(connection: Connection, listing: Listing, *pairs: tuple[str, str], cursor: str | None = None) -> Asked:
+def ask(connection: Connection, listing: Listing, *pairs: tuple[str, str], cursor: str | None = None, forget: bool = True) -> Asked:
     query = replace(listing.questions.read(pairs, now=NOW), cursor=cursor)
     sent: list[tuple[str, Any]] = []
 
@@ -83,7 +83,8 @@ def ask(connection: Connection, listing: Listing, *pairs: tuple[str, str], curso
     def note_sqlalchemy(_c: object, cursor: object, statement: str, parameters: Any, *_: object) -> None:
         note(cursor, statement, parameters)
 
-    connection.info.clear()  # no total is remembered
+    if forget:
+        connection.info.clear()  # no total is remembered
     driver(connection).exec_trace = note  # sees what goes straight to the driver
     event.listen(connection, "before_cursor_execute", note_sqlalchemy)  # and this, what does not
     try:
@@ -141,6 +142,7 @@ FEW = [
     *(("q", "n777", "SCAN device_search"), ("last_seen__lt", "2026-01-01T01:00:00Z", "ix_sightings_last_seen")),
     *(("created_at__lt", "2026-01-01T01:00:00Z", "ix_devices_created_at"), ("device_id", "d0000007", "sqlite_autoindex_devices_1")),
 ]
+SOME = [("integration", "i7"), ("source_id", "s7"), ("disabled", "true"), ("model__lt", "o1020")]
 
 
 @pytest.mark.parametrize(("listing", "sort"), [(DEVICES, ""), (ENTITIES, ""), *SORTS])
@@ -181,6 +183,40 @@ def test_what_matches_few_is_found_by_the_filter(full: Connection, name: str, va
         return
     for step in ask(full, DEVICES, (name, value), ("sort", sort)).pages:
         assert index in found(step)
+
+
+@pytest.mark.parametrize("sort", ["name", "-last_seen", "-created_at", "device_id"])
+@pytest.mark.parametrize("condition", SOME)
+def test_what_matches_some_is_a_set_that_the_index_of_the_sort_is_held_against(
+    full: Connection, condition: tuple[str, str], sort: str
+) -> None:
+    index = {"-last_seen": "ix_sightings_last_seen", "device_id": "sqlite_autoindex_devices_1"}.get(
+        sort, f"ix_devices_{sort.lstrip('-')}"
+    )
+    for step in a_page_and_its_neighbours(full, DEVICES, condition, ("sort", sort)):
+        assert f"USING COVERING INDEX {index}" in step
+        assert "LIST SUBQUERY" in step
+        assert step.count("USING COVERING INDEX") == 2, step
+        assert "TEMP B-TREE" not in step
+
+
+def test_a_question_that_was_slow_is_answered_from_the_order_of_its_matches(
+    full: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "SLOW_S", 0.0)
+    monkeypatch.setattr(orders, "SORTED_S", -1.0)
+    asked = [("integration", "i7"), ("sort", "name"), ("limit", "2")]
+    first = ask(full, DEVICES, *asked)
+    ask(full, DEVICES, *asked, forget=False)
+    again = ask(full, DEVICES, *asked, cursor=first.cursors["next"], forget=False)
+    (step,) = again.pages
+    assert step.splitlines()[:2] == ["SCAN given VIRTUAL TABLE INDEX 1:", "SEARCH devices USING INTEGER PRIMARY KEY (rowid=?)"]
+
+
+def test_of_a_bound_that_moves_only_what_lies_between_is_counted(full: Connection) -> None:
+    ask(full, DEVICES, ("created_at__gte", "2026-02-01T00:00:00Z"))
+    (count,) = ask(full, DEVICES, ("created_at__gte", "2026-02-01T00:00:10Z"), forget=False).counts
+    assert "(removed_at=? AND created_at>? AND created_at<?)" in count
 
 
 @pytest.mark.parametrize("words", ["m0", "n1", "m0 n1", "m"])

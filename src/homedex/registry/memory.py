@@ -1,0 +1,60 @@
+"""What a connection remembers of the questions it was asked, until something changes."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from homedex.registry.queries import Query
+from homedex.registry.statements import Statements
+from homedex.storage.rows import driver, run
+
+T = TypeVar("T")
+
+REMEMBERED = 512
+"""How many totals, facets and orders each connection keeps."""
+
+
+def remembered(  # noqa: PLR0913  (what is asked, of whom, and how it is found)
+    connection: Connection, listed: Statements, query: Query, what: Any, find: Callable[[], T], fields: Sequence[str] = ()
+) -> T:
+    """What was found for this question since the last change, else what is found now.
+
+    `changes` grows with every change of what is asked for here, but not with sightings, and its oldest are forgotten: those any
+    commit may have changed.
+
+    Args:
+        what: of the question: "total", a facet, an order.
+        fields: whose values decide it, beside those of the filters.
+    """
+    memory: OrderedDict[Any, tuple[Any, Any]] = connection.info.setdefault("remembered", OrderedDict())
+    asked = (listed.noun, what, query.conditions, query.search, query.removed)
+    newest: Any = newest_change(connection)
+    if listed.noun == "changes" or _is_of_sightings(listed, query, fields):
+        if connection.dialect.name != "sqlite":
+            return find()
+        newest = (newest, next(run(connection, "PRAGMA data_version"))[0], driver(connection).total_changes())
+    known = memory.get(asked)
+    if known is not None and known[0] == newest:
+        memory.move_to_end(asked)
+        return known[1]  # type: ignore[no-any-return]
+    found = find()
+    memory[asked] = (newest, found)
+    if len(memory) > REMEMBERED:
+        memory.popitem(last=False)
+    return found
+
+
+def _is_of_sightings(listed: Statements, query: Query, fields: Sequence[str]) -> bool:
+    questions = listed.questions
+    sighted = [questions.fields[name].sighted for name in fields]
+    return any(sighted) or any(questions.filters[name].sighted for name, _ in query.conditions)
+
+
+def newest_change(connection: Connection) -> int | None:
+    """The number of the last change there is."""
+    statement = "SELECT max(seq) FROM changes"
+    if connection.dialect.name == "sqlite":
+        return next(run(connection, statement))[0]  # type: ignore[no-any-return]
+    return connection.exec_driver_sql(statement).scalar()
