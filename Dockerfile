@@ -9,9 +9,9 @@ COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY src ./src
 # Wheels only: nothing is compiled or fetched again when they are installed, and the final image holds neither pip's downloads
 # nor build tools. What is installed is then made read-only, for everybody.
-RUN python -m pip wheel --wheel-dir /wheels .
+RUN python -m pip wheel --wheel-dir /wheels '.[postgres]'
 RUN python -m venv /opt/homedex \
-    && /opt/homedex/bin/python -m pip install --no-index --find-links=/wheels homedex \
+    && /opt/homedex/bin/python -m pip install --no-index --find-links=/wheels 'homedex[postgres]' \
     && /opt/homedex/bin/python -m pip uninstall --yes pip \
     && chmod -R a-w /opt/homedex
 

@@ -13,14 +13,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-serve: .venv/ready  ## migrate and serve http://127.0.0.1:8000 on ./data/app.db
+serve: .venv/ready $(if $(findstring postgresql,$(DATABASE_URL)),.venv/ready-postgres)  ## migrate and serve http://127.0.0.1:8000 on ./data/app.db
 	@$(BIN)/homedex serve
 
 demo: .venv/ready  ## the same service on a scratch database with a made-up home
 	@$(BIN)/homedex demo
 
 test: .venv/ready-dev lint  ## run every check and every test that takes seconds (CI runs this)
-	$(BIN)/python -m pytest -q -m "not slow and not home_assistant"
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not home_assistant"
 
 lint: .venv/ready-dev  ## style, types, imports, schema
 	$(BIN)/ruff check .
@@ -57,6 +57,10 @@ clean:  ## remove the environment and all caches (never the data)
 .venv/ready: .venv/bin/pip pyproject.toml constraints.txt
 	@echo "Installing Homedex into .venv (once)"
 	@$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/ready-postgres: .venv/ready
+	@$(BIN)/pip install --quiet --editable '.[postgres]'
 	@touch $@
 
 .venv/ready-bench: .venv/ready-dev

@@ -1,4 +1,4 @@
-"""Fixtures: a fresh registry on a real file for each test, copied from one that was migrated once."""
+"""Fixtures: a fresh registry for each test, on both engines, copied from one that was migrated once."""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -10,8 +10,10 @@ from fastapi.testclient import TestClient
 from homedex.api.app import create_app
 from homedex.registry import schema
 from homedex.storage.database import Database
+from servers import FAST, Server, started
 
 CAPTURES = Path(__file__).parent / "data" / "ha_captures"
+ENGINES = ("sqlite", "postgresql")
 
 
 @pytest.fixture
@@ -26,21 +28,44 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A server for all tests that kill none."""
+    with started(*FAST) as server:
+        yield server
+
+
 @pytest.fixture
 def registry_file(migrated: Path, tmp_path: Path) -> Path:
     """A migrated registry, with nothing in it and nobody at it."""
     return Path(shutil.copy(migrated, tmp_path / "registry.db"))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test of a registry runs on both engines, unless it is marked `sqlite`."""
+    if "registry" in metafunc.fixturenames:
+        engines = ENGINES[:1] if metafunc.definition.get_closest_marker("sqlite") else ENGINES
+        metafunc.parametrize("registry", engines, indirect=True, scope="function")
+
+
 @pytest.fixture
-async def database(registry_file: Path) -> AsyncIterator[Database]:
-    opened = Database.open(str(registry_file), application_id=schema.APPLICATION_ID)
+def registry(request: pytest.FixtureRequest) -> str:
+    """The same on both engines: what `Database.open` takes."""
+    if request.param == "sqlite":
+        return str(request.getfixturevalue("registry_file"))
+    server: Server = request.getfixturevalue("postgresql")
+    return server.emptied("registry")
+
+
+@pytest.fixture
+async def database(registry: str) -> AsyncIterator[Database]:
+    opened = Database.open(registry, application_id=schema.APPLICATION_ID)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-def client(registry_file: Path) -> Iterator[TestClient]:
-    opened = Database.open(str(registry_file), application_id=schema.APPLICATION_ID)
+def client(registry: str) -> Iterator[TestClient]:
+    opened = Database.open(registry, application_id=schema.APPLICATION_ID)
     with TestClient(create_app(opened), raise_server_exceptions=False, follow_redirects=False) as test_client:
         yield test_client

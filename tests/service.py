@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -78,15 +80,37 @@ class Service:
 
     def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = NOTHING) -> tuple[int, Any]:
         """(status, JSON) of one request on a connection of its own."""
+        status, _, answer = self.exchange(method, path, body, headers)
+        return status, answer
+
+    def exchange(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = NOTHING
+    ) -> tuple[int, Mapping[str, str], Any]:
+        """(status, headers, JSON) of one request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             kind = {"content-type": "application/json"}
             connection.request(method, path, None if body is None else json.dumps(body), kind | dict(headers))
             answer = connection.getresponse()
             text = answer.read()
-            return answer.status, json.loads(text) if text else None
+            return answer.status, dict(answer.getheaders()), json.loads(text) if text else None
         finally:
             connection.close()
+
+    @contextmanager
+    def logged(self) -> Iterator[list[str]]:
+        """The lines that it says, read as they come (a full pipe would stop it); it is stopped at the end of the block."""
+        lines: list[str] = []
+        assert self.process.stderr is not None
+        reading = threading.Thread(target=lines.extend, args=(self.process.stderr,))
+        reading.start()
+        try:
+            yield lines
+        finally:
+            self.process.terminate()
+            self.process.wait(20)
+            reading.join()
+            self.process.stderr.close()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; the exit code. `log` then holds what it said since it began to listen."""

@@ -23,6 +23,13 @@ class Settings(BaseSettings):
     read_deadline_s: float = Field(default=10.0, gt=0, le=3600, description="longest read before 503 query-timeout")
     write_deadline_s: float = Field(default=60.0, gt=0, le=3600, description="longest single write before it is undone")
     busy_timeout_s: float = Field(default=30.0, ge=0, le=3600, description="how long to wait for another process's lock")
+    pool_size: int = Field(default=8, ge=1, le=1000, description="connections that read from PostgreSQL; two more write and listen")
+    write_retries: int = Field(
+        default=3, ge=0, le=100, description="how often PostgreSQL is asked again after a deadlock or a lost connection"
+    )
+    replica_url: str | None = Field(
+        default=None, description="a standby of the PostgreSQL server, to read from when it is up to date"
+    )
     queue_limit: int = Field(
         default=2000, ge=1, le=1_000_000, description="requests that may wait for the database before 503 busy"
     )

@@ -27,6 +27,7 @@
     │   ├── NotADatabase             503  exit 8    the file is no SQLite database, or damaged
     │   ├── ForeignDatabase          503  exit 8    it is a database of another program
     │   ├── DatabaseTooNew           503  exit 9    it was written by a newer Homedex
+    │   ├── DatabaseTooOld           503  exit 9    the database server is older than any that was tried
     │   └── UnsafeLibrary            503  exit 9    this SQLite can corrupt a database
     ├── MigrationFailed              500  exit 9    the schema is as it was
     ├── BadSetting                   500  exit 2    a setting or option has no meaning
@@ -251,6 +252,13 @@ class DatabaseTooNew(StorageUnavailable):
 
     slug, title, exit_code = "database-too-new", "Database too new", 9
     advice = "Install the newest Homedex, or set `DATABASE_URL` to a copy from before the upgrade."
+
+
+class DatabaseTooOld(StorageUnavailable):
+    """The database server is older than any that Homedex was tried with; nothing was changed."""
+
+    slug, title, exit_code = "database-too-old", "Database server too old", 9
+    advice = "Upgrade the server, or set `DATABASE_URL` to another one."
 
 
 class UnsafeLibrary(StorageUnavailable):

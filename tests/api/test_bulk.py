@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from homedex.api.app import create_app
 from homedex.registry import schema
 from homedex.storage.database import Database
+from servers import write
 
 BULK = "/api/v1/devices/bulk"
 ROWS = [{"device_id": "a", "name": "A"}, {"device_id": "b", "name": 1}, {"device_id": "c", "colour": "red"}, {"name": "no id"}]
@@ -188,7 +189,7 @@ def test_a_synced_device_takes_what_belongs_to_people_alone(client: TestClient) 
 
     observed = Observation("home", "home_assistant", "Home", devices=[{"device_id": "lamp", "name": "Lamp"}])
     now = datetime(2026, 11, 22, tzinfo=UTC)
-    asyncio.run(client.app.state.database.write(apply_sync, observed, allow_removals=True, now=now))  # type: ignore[attr-defined]
+    write(client, apply_sync, observed, allow_removals=True, now=now)
     rows = [{"device_id": "lamp", "note": "n"}, {"device_id": "lamp", "name": "other"}, {"device_id": "lamp", "name": "Lamp"}]
     answer = send(client, rows, "?mode=best_effort")
     assert [row["status"] for row in answer.json()["results"]] == ["updated", "failed", "unchanged"]

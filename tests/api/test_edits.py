@@ -1,6 +1,5 @@
 """Edits over HTTP: PUT, PATCH and DELETE of devices, entities and areas; conditional requests; fields that belong to people."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +8,7 @@ from fastapi.testclient import TestClient
 
 from homedex.ingest.observation import Observation
 from homedex.ingest.run import apply_sync
+from servers import write
 
 V1 = "/api/v1"
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -20,7 +20,7 @@ def sync(client: TestClient, **lamp: Any) -> None:
     areas = [{"area_id": "hall", "name": "Hall"}]
     devices = [] if lamp.get("gone") else [LAMP | lamp]
     observed = Observation("home", "home_assistant", "Home", areas, devices, [LIGHT] if devices else [])
-    asyncio.run(client.app.state.database.write(apply_sync, observed, allow_removals=True, now=NOW))  # type: ignore[attr-defined]
+    write(client, apply_sync, observed, allow_removals=True, now=NOW)
 
 
 @pytest.fixture

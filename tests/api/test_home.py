@@ -1,6 +1,5 @@
 """A real home over HTTP: what Home Assistant 2026.11 wrote down."""
 
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from homedex.registry.changes import Stamp
 from homedex.registry.records import create_rows
 from homedex.registry.sources import create_source
 from homedex.registry.tables import DeviceId
-from homedex.storage.database import Database
+from servers import write
 
 CAPTURE = Path(__file__).parent.parent / "data" / "ha_captures" / "storage-2026.11"
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -22,8 +21,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 def bring_in(client: TestClient, source_id: str) -> None:
     observed = read_storage(CAPTURE, source_id=source_id)
-    database: Database = client.app.state.database  # type: ignore[attr-defined]
-    asyncio.run(database.write(apply_sync, observed, allow_removals=False, now=NOW))
+    write(client, apply_sync, observed, allow_removals=False, now=NOW)
 
 
 @pytest.fixture
@@ -89,7 +87,7 @@ def test_an_entity_id_that_two_sources_have_must_be_asked_for_with_its_source(ho
         row = {"id": "x", "entity_id": entity["entity_id"], "domain": entity["domain"]}
         create_rows(connection, "entities", "other", [row], stamp)
 
-    asyncio.run(home.app.state.database.write(add_twin))  # type: ignore[attr-defined]
+    write(home, add_twin)
     both = home.get(f"/api/v1/entities/{entity['entity_id']}")
     assert (both.status_code, both.json()["sources"]) == (409, ["home", "other"])
     assert home.get(f"/api/v1/entities/{entity['entity_id']}?source_id=other").json()["id"] == twin["id"]
@@ -109,7 +107,7 @@ def test_an_old_id_leads_to_the_device_with_the_query_kept(home: TestClient, old
     def remember(connection: Connection) -> None:
         connection.execute(insert(DeviceId), {"old_id": old_id, "device_id": device_id, "reason": "test", "moved_at": NOW})
 
-    asyncio.run(home.app.state.database.write(remember))  # type: ignore[attr-defined]
+    write(home, remember)
     answer = home.get(f"/api/v1/devices/{old_id}")
     assert (answer.status_code, answer.headers["location"]) == (308, f"/api/v1/devices/{device_id}")
     assert (
@@ -124,13 +122,13 @@ def test_an_old_id_cannot_be_taken_by_hand(home: TestClient) -> None:
     def remember(connection: Connection) -> None:
         connection.execute(insert(DeviceId), {"old_id": "d504", "device_id": device_id, "reason": "test", "moved_at": NOW})
 
-    asyncio.run(home.app.state.database.write(remember))  # type: ignore[attr-defined]
+    write(home, remember)
     assert home.put("/api/v1/devices/d504", json={}).status_code == 308
 
 
 def test_the_same_home_under_two_names_is_told_record_by_record(home: TestClient) -> None:
     observed = read_storage(CAPTURE, source_id="again")
-    plan = asyncio.run(home.app.state.database.write(apply_sync, observed, allow_removals=False, now=NOW))  # type: ignore[attr-defined]
+    plan = write(home, apply_sync, observed, allow_removals=False, now=NOW)
     assert (len(plan.devices.create), len(plan.entities.create)) == (0, 0)
     assert len([rejection for rejection in plan.rejections if rejection.kind == "device"]) == 80
     assert total(home, "devices?source_id=again") == 0

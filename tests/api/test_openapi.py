@@ -12,6 +12,8 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from homedex.api.app import PLAIN_ROUTES, ROUTES, openapi_document
 from homedex.api.openapi import ALWAYS
 
+pytestmark = pytest.mark.sqlite
+
 SNAPSHOT = Path(__file__).parent.parent.parent / "docs" / "openapi.json"
 DOCUMENT = openapi_document()
 PROBLEMS = ({"$ref": "#/components/schemas/Problem"}, {"$ref": "#/components/schemas/InvalidProblem"})

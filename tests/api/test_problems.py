@@ -10,6 +10,8 @@ from homedex import errors
 from homedex.api.problem_pages import kinds
 from homedex.api.problems import MEDIA_TYPE
 
+pytestmark = pytest.mark.sqlite
+
 ALL_KINDS = list(kinds().values())
 JSON = {"accept": "application/json"}
 

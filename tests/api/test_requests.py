@@ -26,6 +26,8 @@ from homedex.registry import schema
 from homedex.storage.database import Database
 from service import Service
 
+pytestmark = pytest.mark.sqlite
+
 TOO_MUCH = str(LARGEST_BODY_BYTES + 1)
 
 

@@ -13,6 +13,8 @@ from homedex.api.problem_pages import PROBLEM_ROUTES
 from homedex.registry import schema
 from homedex.storage.database import Database
 
+pytestmark = pytest.mark.sqlite
+
 SERVED = [one for one in _app_of_routes().routes if isinstance(one, Served)]
 NAMES = {"device_id": "boiler", "entity_id": "sensor.boiler", "area_id": "attic", "source_id": "manual", "slug": "busy"}
 

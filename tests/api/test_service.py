@@ -19,6 +19,9 @@ from homedex.api.app import PLAIN_ROUTES, ROUTES, create_app, openapi_document
 from homedex.api.openapi import ALWAYS
 from homedex.registry import inputs, schema, schemas
 from homedex.storage.database import Database
+from servers import write
+
+pytestmark = pytest.mark.sqlite
 
 
 def test_it_lives_without_asking_the_database(client: TestClient) -> None:
@@ -61,7 +64,7 @@ def test_a_schema_that_is_not_at_head_is_not_ready(client: TestClient) -> None:
     def go_back(connection: Connection) -> None:
         connection.execute(sql("UPDATE alembic_version SET version_num = '0000'"))
 
-    asyncio.run(client.app.state.database.write(go_back))  # type: ignore[attr-defined]
+    write(client, go_back)
     assert client.get("/readyz").json()["checks"]["schema"].startswith("at 0000")
 
 
@@ -154,7 +157,7 @@ def test_a_bug_tells_the_client_nothing_of_itself(client: TestClient) -> None:
     def break_it(connection: Connection) -> None:
         connection.execute(sql("DROP TABLE sightings"))
 
-    asyncio.run(client.app.state.database.write(break_it))  # type: ignore[attr-defined]
+    write(client, break_it)
     answer = client.get("/api/v1/devices")
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert "sightings" not in answer.text
@@ -167,7 +170,7 @@ def test_a_commit_that_fails_is_never_answered_with_success(client: TestClient) 
         connection.execute(sql("CREATE TABLE c (p INTEGER REFERENCES p(id) DEFERRABLE INITIALLY DEFERRED)"))
         connection.execute(sql("CREATE TRIGGER orphan AFTER INSERT ON devices BEGIN INSERT INTO c VALUES (1); END"))
 
-    asyncio.run(client.app.state.database.write(refuse_commits))  # type: ignore[attr-defined]
+    write(client, refuse_commits)
     answer = client.put("/api/v1/devices/a", json={})
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert client.get("/api/v1/devices/a").status_code == 404

@@ -154,7 +154,7 @@ def test_version_and_help() -> None:
     [
         (["devices"], {}, 7, "Storage unavailable: there is no registry at"),
         (["serve"], {"DATABASE_URL": "mysql://u@h/d"}, 2, "Bad setting: DATABASE_URL names mysql"),
-        (["serve"], {"DATABASE_URL": "postgresql://u:secret@h/d"}, 2, "Bad setting: DATABASE_URL names postgresql"),
+        (["serve"], {"DATABASE_URL": "postgresql://u:secret@h.invalid/d"}, 7, "Storage unavailable: postgresql://u@h.invalid/d"),
         (["serve"], {"HOMEDEX_PORT": "http"}, 2, "Bad setting: HOMEDEX_PORT='http'"),
         (["serve"], {"HOMEDEX_SYNCHRONOUS": "OFF"}, 2, "Bad setting: HOMEDEX_SYNCHRONOUS='OFF'"),
         (["serve"], {"HOMEDEX_HOST": "0.0.0.0"}, 2, "Bad setting: HOMEDEX_HOST=0.0.0.0 can be reached by others"),

@@ -1,17 +1,20 @@
 """Bounds that move with the clock: totals and pages are right wherever the bound was the last time, and whatever is written."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import Connection
 
-from homedex.registry import devices, plans
+from homedex.api.app import create_app
+from homedex.registry import devices, plans, schema
 from homedex.registry.devices import DEVICES
 from homedex.registry.queries import Query
 from homedex.registry.statements import Statements
+from homedex.storage.database import Database
 
 from .test_paging import START, Asked, Home, Pairs, Seen, home_of
 
@@ -75,3 +78,22 @@ def test_nothing_is_counted_anew_while_no_row_lies_between(home: Home, monkeypat
     assert len(counted) == 5, "once the total, then what lies between"
     assert home.page(DEVICES, [("last_seen__gte", at_second(9.5))])["total"] == 8
     assert len(counted) == 6, "the total is counted on"
+
+
+def test_a_walk_with_a_relative_bound_goes_on_relative_to_the_time_of_its_first_page(registry_file: Path) -> None:
+    clock = iter(datetime(2026, 11, 22, 12, tzinfo=UTC) + timedelta(seconds=number) for number in range(100))
+    database = Database.open(str(registry_file), application_id=schema.APPLICATION_ID)
+    with TestClient(create_app(database, clock=lambda: next(clock))) as client:
+        for number in range(6):
+            client.put(f"/api/v1/devices/d{number}", json={"last_seen": f"2026-11-22T11:00:0{number}Z"})
+        address, seen = "/api/v1/devices?last_seen__lt=-1h&sort=last_seen&limit=2", []
+        first = client.get(address).json()
+        while True:
+            seen += [device["device_id"] for device in first["devices"]]
+            if first["next"] is None:
+                break
+            answer = client.get(f"{address}&cursor={first['next']}")
+            assert answer.status_code == 200, answer.text
+            first = answer.json()
+        assert seen == [f"d{number}" for number in range(6)]
+        assert client.get(f"{address}&cursor=9{first['prev']}").status_code == 400

@@ -17,7 +17,7 @@ from homedex.registry.edits import Edit, Outcome, apply, remove_one
 from homedex.registry.sources import create_source
 from homedex.storage.engine import create_engine
 from homedex.storage.sqlite import Options
-from homedex.storage.types import _encode
+from homedex.storage.types import compact_json
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 STAMP = Stamp(NOW, "api", request_id="r")
@@ -89,7 +89,7 @@ def test_the_database_writes_what_a_new_row_says_as_python_does(registry: Connec
     records.create_rows(registry, "devices", "home", [row, {"device_id": "other"}], STAMP)
     found = registry.execute(text("SELECT key, after FROM changes ORDER BY seq DESC LIMIT 2")).all()
     trial.rollback()
-    assert found == [("other", '{"device_id":"other"}'), ("new", _encode(records._said(row)))]
+    assert found == [("other", '{"device_id":"other"}'), ("new", compact_json(records._said(row)))]
 
 
 @pytest.mark.parametrize("own", [{}, {"created_at": NOW - timedelta(days=9)}])

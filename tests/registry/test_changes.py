@@ -12,16 +12,10 @@ from homedex.ingest.observation import Observation, Row
 from homedex.ingest.run import apply_sync
 from homedex.registry import changes
 from homedex.registry.sources import MANUAL
+from servers import write
 
 V1 = "/api/v1"
 ID = {"X-Request-ID": "req-7"}
-
-
-def write(client: TestClient, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """The result of a function that writes, outside of any request."""
-    assert client.portal is not None
-    database = client.app.state.database  # type: ignore[attr-defined]
-    return client.portal.call(partial(database.write, function, *args, **kwargs))
 
 
 def sync(client: TestClient, **listed: Any) -> None:

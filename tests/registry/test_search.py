@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -30,6 +29,7 @@ from homedex.registry.entities import ENTITIES
 from homedex.storage.database import Database
 from homedex.storage.engine import create_engine
 from homedex.storage.sqlite import Options
+from servers import write
 
 V1 = "/api/v1"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -55,9 +55,7 @@ def bulk(client: TestClient, noun: str, *rows: Row) -> None:
 def sync(client: TestClient, **kinds: list[Row]) -> None:
     """What the source `home` lists now."""
     observed = Observation("home", "home_assistant", "Home", **kinds)  # type: ignore[arg-type]
-    write = client.app.state.database.write  # type: ignore[attr-defined]
-    assert client.portal is not None
-    client.portal.call(partial(write, apply_sync, observed, allow_removals=True, now=datetime.now(UTC)))
+    write(client, apply_sync, observed, allow_removals=True, now=datetime.now(UTC))
 
 
 def found(client: TestClient, q: str, noun: str = "devices", **query: str) -> list[str]:
@@ -321,7 +319,7 @@ def words_in(connection: Connection, index: str) -> list[Any]:
 def check_index(connection: Connection) -> None:
     for name, documents in INDEXES.items():
         with connection.begin() as transaction:
-            connection.exec_driver_sql(documents.replace(name, f"{name}_anew") + "> 0")
+            connection.exec_driver_sql(f"INSERT INTO {name}_anew (rowid, names, facts) {documents.format(which='> 0')}")
             kept, anew = words_in(connection, name), words_in(connection, f"{name}_anew")
             connection.exec_driver_sql(f"INSERT INTO {name}({name}) VALUES ('integrity-check')")
             transaction.rollback()
@@ -381,7 +379,7 @@ WRITES = st.tuples(
 )
 
 
-def write(connection: Connection, what: str, noun: str, seed: int, now: datetime) -> Any:
+def written(connection: Connection, what: str, noun: str, seed: int, now: datetime) -> Any:
     """One write, if the rows there allow it."""
     dice, stamp = Random(seed), Stamp(now, "api")  # noqa: S311  (made-up writes)
     if what in {"put", "patch"}:
@@ -398,7 +396,7 @@ def write(connection: Connection, what: str, noun: str, seed: int, now: datetime
 
 async def write_all(database: Database, writes: list[Write], now: datetime) -> None:
     """Several writes at once: those that wait for one another share a transaction, and one that fails takes nothing along."""
-    outcomes = await asyncio.gather(*(database.write(write, *one, now) for one in writes), return_exceptions=True)
+    outcomes = await asyncio.gather(*(database.write(written, *one, now) for one in writes), return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, BaseException) and not isinstance(outcome, HomedexError | DryRun):
             raise outcome
@@ -434,7 +432,7 @@ def test_any_search_is_answered_and_any_name_finds_its_own(migrated: Path) -> No
             for query in ({}, {"sort": "name"}, {"removed": "any", "count": "none"}):
                 asked(connection, q, **query)
                 ENTITIES.page(connection, ENTITIES.questions.read([("q", q), *query.items()], now=NOW))
-                spelled = name.strip() and search.expressions(name)
+                spelled = name.strip() and search.matches_of(name)
                 assert not spelled or b'"device_id":"a"' in asked(connection, name, **query)
             connection.info.clear()  # what was remembered of a transaction that is undone
             transaction.rollback()

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from homedex.errors import BadSetting, Busy, HomedexError, QueryTimeout, StorageUnavailable
-from homedex.storage.database import Database, sqlite_path
+from homedex.storage.database import Database
 from homedex.storage.sqlite import wal_bytes
+from homedex.storage.urls import target_of
 
 pytestmark = pytest.mark.anyio
 
@@ -401,7 +402,7 @@ async def test_the_revision_moves_with_every_commit_and_only_then(db: Database) 
 
 
 async def test_the_revision_sees_the_commits_of_others(db: Database) -> None:
-    other = Database.open(db.path)
+    other = Database.open(db.shown)
     before = db.revision
     await other.write(increment)
     assert db.revision != before
@@ -422,11 +423,11 @@ async def test_the_wal_is_cut_when_the_writer_has_nothing_to_do(tmp_path: Path, 
     await db.write(create)
     blob = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 700000) INSERT INTO parent SELECT i FROM n")
     await db.write(lambda connection: connection.execute(blob).rowcount)
-    assert wal_bytes(db.path) > 4_000_000
+    assert wal_bytes(db.shown) > 4_000_000
     until = time.monotonic() + 10
-    while wal_bytes(db.path) and time.monotonic() < until:  # noqa: ASYNC110  (a thread does it, and tells nobody)
+    while wal_bytes(db.shown) and time.monotonic() < until:  # noqa: ASYNC110  (a thread does it, and tells nobody)
         await asyncio.sleep(0.05)
-    assert wal_bytes(db.path) == 0
+    assert wal_bytes(db.shown) == 0
     await db.close()
 
 
@@ -437,7 +438,7 @@ async def test_the_wal_is_written_back_after_the_answers_and_does_not_grow(db: D
     sizes = []
     for _ in range(6):
         await db.write(lambda connection: connection.execute(rows).rowcount)
-        sizes.append(wal_bytes(db.path))
+        sizes.append(wal_bytes(db.shown))
     assert sizes[0] > 4_000_000
     assert sizes[-1] < 3 * sizes[0]
 
@@ -456,7 +457,7 @@ async def test_a_wrong_statement_is_the_functions_own_error(db: Database) -> Non
     ],
 )
 async def test_a_url_names_a_file(url: str, path: str) -> None:
-    assert sqlite_path(url) == path
+    assert target_of(url) == path
 
 
 @pytest.mark.parametrize(
@@ -464,4 +465,4 @@ async def test_a_url_names_a_file(url: str, path: str) -> None:
 )
 async def test_a_url_without_meaning_is_refused_with_an_example(url: str) -> None:
     with pytest.raises(BadSetting, match=r"sqlite:///\./data/app\.db"):
-        sqlite_path(url)
+        target_of(url)

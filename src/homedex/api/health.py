@@ -48,15 +48,16 @@ async def readyz(request: Request) -> Response:
         checks["write"] = "ok"
     except HomedexError as error:
         checks["write" if "read" in checks else "read"] = error.detail
-    checks["disk"] = _disk(db.path)
+    if db.folder is not None:
+        checks["disk"] = _disk(db.folder)
     ready = all(result == "ok" for result in checks.values())
     return JSONResponse({"status": "ok" if ready else "not ready", "checks": checks}, 200 if ready else 503)
 
 
-def _disk(path: str) -> str:
+def _disk(folder: Path) -> str:
     """Say ok, or what is wrong with the folder of the database."""
     try:
-        free_bytes = shutil.disk_usage(Path(path).absolute().parent).free
+        free_bytes = shutil.disk_usage(folder).free
     except OSError as error:
         return error.strerror or str(error)
     return "ok" if free_bytes >= LEAST_FREE_BYTES else f"{free_bytes} bytes free, {LEAST_FREE_BYTES} needed"

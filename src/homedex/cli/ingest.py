@@ -163,7 +163,7 @@ async def _observe_and_sync(observe: Observe, *, dry_run: bool, allow_removals: 
             now = datetime.now(UTC)
             plan = await run.sync(database, observed, allow_removals=allow_removals, dry_run=dry_run, now=now, actor=actor)
         progress.update(task, completed=3)
-    _print_plan(plan, dry_run=dry_run, file=database.path)
+    _print_plan(plan, dry_run=dry_run, file=database.shown)
     if dry_run:
         _warn_of_guard(plan, allow_removals=allow_removals)
 

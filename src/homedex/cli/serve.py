@@ -21,11 +21,11 @@ HOUR_S = 3600
 def serve() -> None:
     """Migrate, then serve the registry over HTTP until SIGTERM or Ctrl-C."""
     end_in_order()
-    from homedex.cli.wire import load_settings, registry_path
+    from homedex.cli.wire import load_settings, registry_target
 
     settings = load_settings()
-    path = registry_path(settings, create=True)
-    run(settings, path, listen(settings))
+    target = registry_target(settings, create=True)
+    run(settings, target, listen(settings))
 
 
 def demo() -> None:
@@ -39,7 +39,7 @@ def demo() -> None:
     from homedex.ingest import demo as made_up
     from homedex.registry import schema
 
-    settings = load_settings()
+    settings = load_settings().model_copy(update={"database_url": "sqlite:///demo.db", "replica_url": None})
     try:
         listening = listen(settings)
     except BadSetting:
@@ -159,8 +159,8 @@ def address(settings: "Settings", listening: "socket.socket") -> str:
     return f"http://{host}:{listening.getsockname()[1]}"
 
 
-def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
-    """Serve the registry at `path` until told to stop."""
+def run(settings: "Settings", target: str, listening: "socket.socket") -> None:
+    """Serve a registry, in a file or on a server, until told to stop."""
     import asyncio
     import gc
     import logging
@@ -178,7 +178,7 @@ def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
 
     logs.configure(settings.log_level, settings.log_format)
     say = logging.getLogger(__name__).info if settings.log_format == "json" else partial(typer.echo, err=True)
-    database = schema.open_registry(path, **lane_settings(settings))
+    database = schema.open_registry(target, **lane_settings(settings))
     config = uvicorn.Config(
         create_app(database, allowed_hosts=settings.hosts(), access_log=settings.access_log),
         http=ProblemProtocol,
@@ -191,7 +191,7 @@ def run(settings: "Settings", path: str, listening: "socket.socket") -> None:
     )
 
     async def announce_and_serve() -> None:
-        say(f"Homedex serves {path} at {address(settings, listening)} (questions it takes: /docs)")
+        say(f"Homedex serves {database.shown} at {address(settings, listening)} (questions it takes: /docs)")
         if not await database.read(has_devices):
             program = sys.argv[0] if sys.argv[0].endswith("bin/homedex") else "homedex"
             ways = ways_to_fill(address(settings, listening), program)

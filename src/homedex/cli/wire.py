@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from homedex.config import Settings
 from homedex.errors import BadSetting, StorageUnavailable
 from homedex.registry import schema
-from homedex.storage.database import Database, sqlite_path
+from homedex.storage.database import Database
+from homedex.storage.urls import is_postgresql, target_of
 
 
 def load_settings() -> Settings:
@@ -30,13 +31,19 @@ def load_settings() -> Settings:
         raise BadSetting(f"{variable}={first['input']!r}: {first['msg']}.") from None
 
 
-def registry_path(settings: Settings, *, create: bool) -> str:
-    """The registry's file; its folder is made if only that is missing.
+def registry_target(settings: Settings, *, create: bool) -> str:
+    """The registry's file, or its server's URL; a file's folder is made if only that is missing.
 
     Raises:
         StorageUnavailable: the folder cannot be made, or the file should be there and is not.
     """
-    path = sqlite_path(settings.database_url)
+    path = target_of(settings.database_url)
+    if settings.replica_url is not None and not (is_postgresql(path) and is_postgresql(_replica(settings))):
+        raise BadSetting(
+            "HOMEDEX_REPLICA_URL names a standby of a PostgreSQL server; both it and DATABASE_URL must be postgresql://…."
+        )
+    if is_postgresql(path):
+        return path
     if create:
         try:
             Path(path).parent.mkdir(exist_ok=True)
@@ -61,11 +68,12 @@ async def registry(*, create: bool, scratch: bool = False, as_it_is: bool = Fals
         scratch: if it is not there, open an empty one in a temporary folder instead, so that a dry run leaves nothing.
     """
     settings = load_settings()
-    lanes = lane_settings(settings) | {"readers": 1, "read_deadline_s": None, "write_deadline_s": None}
-    wanted = sqlite_path(settings.database_url)
+    one = {"pool_size" if is_postgresql(target_of(settings.database_url)) else "readers": 1}
+    lanes = lane_settings(settings) | one | {"read_deadline_s": None, "write_deadline_s": None}
+    wanted = target_of(settings.database_url)
     with tempfile.TemporaryDirectory(prefix="homedex-") as folder:
-        missing = scratch and not os.path.exists(wanted)  # noqa: ASYNC240, PTH110  (pathlib raises for a name that is too long)
-        path = f"{folder}/scratch.db" if missing else registry_path(settings, create=create)
+        missing = scratch and not is_postgresql(wanted) and not os.path.exists(wanted)  # noqa: ASYNC240, PTH110  (pathlib raises for a name that is too long)
+        path = f"{folder}/scratch.db" if missing else registry_target(settings, create=create)
         if as_it_is:
             database = Database.open(path, application_id=schema.APPLICATION_ID, **lanes)
         else:
@@ -78,5 +86,11 @@ async def registry(*, create: bool, scratch: bool = False, as_it_is: bool = Fals
 
 def lane_settings(settings: Settings) -> dict[str, Any]:
     """The settings that are Database's."""
-    names = ("readers", "synchronous", "read_deadline_s", "write_deadline_s", "queue_limit", "busy_timeout_s")
-    return {name: getattr(settings, name) for name in names}
+    names = ["synchronous", "read_deadline_s", "write_deadline_s", "queue_limit", "busy_timeout_s"]
+    names += ["pool_size", "write_retries", "replica_url"] if is_postgresql(target_of(settings.database_url)) else ["readers"]
+    found = {name: getattr(settings, name) for name in names}
+    return found | ({"replica_url": _replica(settings)} if settings.replica_url is not None else {})
+
+
+def _replica(settings: Settings) -> str:
+    return target_of(str(settings.replica_url), "HOMEDEX_REPLICA_URL")

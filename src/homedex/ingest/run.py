@@ -4,8 +4,7 @@ import re
 import uuid
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, delete, insert, select
 
 from homedex.errors import Invalid
 from homedex.ingest.observation import Observation, Row
@@ -129,10 +128,11 @@ def _write_moves(connection: Connection, plan: Plan, stamp: Stamp) -> None:
     """Lead old device ids to the devices that continue them."""
     table = table_of(DeviceId)
     known = dict(connection.execute(select(table.c.old_id, table.c.device_id).where(table.c.old_id.in_(plan.moved))).all())
-    for old_id, device_id in plan.moved.items():
-        row = upsert(table).values(old_id=old_id, device_id=device_id, reason=MOVED_REASON, moved_at=stamp.at)
-        again = {"device_id": device_id, "moved_at": stamp.at}
-        connection.execute(row.on_conflict_do_update(index_elements=[table.c.old_id], set_=again))
+    if plan.moved:
+        connection.execute(delete(table).where(table.c.old_id.in_(plan.moved)))
+        again = {"reason": MOVED_REASON, "moved_at": stamp.at}
+        rows = [{"old_id": old_id, "device_id": device_id} | again for old_id, device_id in plan.moved.items()]
+        connection.execute(insert(table), rows)
     changes.append(
         connection,
         (

@@ -6,14 +6,19 @@ from alembic import context
 
 from homedex.registry.tables import Base
 
+connection = context.config.attributes["connection"]
 
-def is_ours(_: Any, name: str | None, kind: str, *__: Any) -> bool:
-    """Leave out the search index: SQLite's own tables, which no model describes."""
-    return kind != "table" or name is None or not name.startswith(("device_search", "entity_search"))
+
+def is_ours(what: Any, name: str | None, kind: str, *_: Any) -> bool:
+    """Leave out the search index, which no model describes, and indexes that are the other engine's."""
+    if kind == "table":
+        return name is None or not name.startswith(("device_search", "entity_search"))
+    meant_for = getattr(getattr(what, "_ddl_if", None), "dialect", None)
+    return meant_for in {None, connection.dialect.name}
 
 
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
     target_metadata=Base.metadata,
     include_object=is_ours,
     render_as_batch=True,

@@ -14,7 +14,7 @@ from homedex.registry.pages import Listing
 from homedex.registry.queries import Field, Parameter, Query, Questions, filters_of
 from homedex.registry.tables import table_of
 from homedex.storage.json_sql import json_of_said
-from homedex.storage.rows import Prepared, insert_columns
+from homedex.storage.rows import Prepared, insert_columns, next_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ def _created(said: tuple[Column[Any], ...]) -> Prepared:
     table = said[0].table
     common = {name: bindparam(name, type_=_columns[name].type) for name in ("at", "actor", "run_id", "request_id")}
     entry = {
+        "seq": next_number(_columns.seq, table.c.number),
         **common,
         "kind": bindparam("kind", type_=Text()),
         "source_id": table.c.source_id,

@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from homedex.errors import BadCursor
-from homedex.registry.queries import LARGEST_NUMBER, Query
+from homedex.registry.queries import EPOCH, LARGEST_NUMBER, Query
 from homedex.registry.search import TIERS
 from homedex.storage.types import to_text
 
@@ -94,7 +94,8 @@ def write_cursor(cut: Cut, noun: str, query: Query) -> str:
     """A cut as an opaque text, bound to its question."""
     values = [to_text(value) if isinstance(value, datetime) else value for value in (*cut.values, *cut.key)]
     content = json.dumps([fingerprint(noun, query), "b" if cut.back else "f", *values], ensure_ascii=False, separators=(",", ":"))
-    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+    text = base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+    return text if query.asked_at is None else f"{(query.asked_at - EPOCH) // timedelta(microseconds=1)}.{text}"
 
 
 def read_cursor(cursor: str, noun: str, query: Query, kinds: Sequence[str]) -> Cut:
@@ -105,6 +106,7 @@ def read_cursor(cursor: str, noun: str, query: Query, kinds: Sequence[str]) -> C
     Raises:
         BadCursor: it is none of ours, or belongs to another question.
     """
+    cursor = cursor.rpartition(".")[2]  # before it stands what `asked_at` reads
     try:
         content = base64.b64decode(cursor[:LONGEST_CURSOR] + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         mark, way, *values = json.loads(content)

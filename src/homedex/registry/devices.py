@@ -11,7 +11,7 @@ from homedex.registry import search
 from homedex.registry.pages import Listing
 from homedex.registry.queries import Field, Parameter, Questions, filters_of, read_time, whether
 from homedex.registry.tables import Area, Device, DeviceId, Entity, Sighting, table_of
-from homedex.storage.json_sql import json_array, json_row
+from homedex.storage.json_sql import json_array, json_row, json_texts
 from homedex.storage.types import to_text
 
 FACTS = (
@@ -71,7 +71,7 @@ def _with_entity(column: Any) -> dict[str, Any]:
 
 def labelled(labels: Any, binds: Any) -> Any:
     """Whether a JSON array of texts holds one of these."""
-    one = func.json_each(labels).table_valued("value")
+    one = json_texts(labels).table_valued("value")
     return exists(select(one.c.value).select_from(one).where(one.c.value.in_(binds)))
 
 

@@ -54,7 +54,4 @@ def _is_of_sightings(listed: Statements, query: Query, fields: Sequence[str]) ->
 
 def newest_change(connection: Connection) -> int | None:
     """The number of the last change there is."""
-    statement = "SELECT max(seq) FROM changes"
-    if connection.dialect.name == "sqlite":
-        return next(run(connection, statement))[0]  # type: ignore[no-any-return]
-    return connection.exec_driver_sql(statement).scalar()
+    return next(run(connection, "SELECT max(seq) FROM changes"))[0]  # type: ignore[no-any-return]

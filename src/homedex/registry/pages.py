@@ -18,7 +18,7 @@ from homedex.registry import bounds, orders, plans
 from homedex.registry.cursors import Cut, read_cursor, segments, write_cursor
 from homedex.registry.memory import remembered
 from homedex.registry.queries import Query
-from homedex.registry.search import expressions
+from homedex.registry.search import matches_of
 from homedex.registry.statements import Statements, Way
 
 
@@ -77,7 +77,7 @@ class Listing(Statements):
         if cut is not None:
             bound |= {f"at_{place}": value for place, value in enumerate(cut.values)}
             bound |= {f"key_{place}": value for place, value in enumerate(cut.key)}
-        tiers = expressions(query.search or "") if query.search else ()
+        tiers = matches_of(query.search or "") if query.search else ()
         found: list[Sequence[Any]] = []
         for segment in segments(query.sort, cut, tiers=len(tiers) - 1 if self.is_ranked(query) else None):
             bound["limit"] = most - len(found)
@@ -97,7 +97,7 @@ class Listing(Statements):
         }
 
     def _facet(self, connection: Connection, query: Query, name: str) -> list[dict[str, Any]]:
-        if query.search and not expressions(query.search):
+        if query.search and not matches_of(query.search):
             return []
         counted = connection.execute(self.facet_of(self.shape(query), name), self.bound(query))
         return [{"value": value, "count": count} for value, count in counted]

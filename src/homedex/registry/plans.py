@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from homedex.registry.memory import remembered
 from homedex.registry.queries import Query
-from homedex.registry.search import expressions
+from homedex.registry.search import matches_of
 from homedex.registry.statements import Statements, Way
 from homedex.registry.tables import table_of
 from homedex.storage.rows import run
@@ -32,8 +32,8 @@ class Counted(NamedTuple):
 
 def way(connection: Connection, listed: Statements, query: Query) -> Way:
     """How the rows are best found. What is few is sorted; what is many is met soon in any order."""
-    if listed.is_ranked(query) or not (query.conditions or query.search):
-        return "order"
+    if listed.is_ranked(query) or not (query.conditions or query.search) or connection.dialect.name != "sqlite":
+        return "order"  # PostgreSQL's planner weighs LIMIT by itself
     for name, values in query.conditions:
         if (
             name in listed.indexed
@@ -55,7 +55,7 @@ def cheapest(connection: Connection, listed: Statements, query: Query, matches: 
     index alone names the M, a set of them is made in a tenth of that time, and the order of the sort is read from its index alone:
     1 % of 1,000,000 devices by another field's order took 12 to 18 ms by the other two ways, and takes 2 ms (2026-11).
     """
-    if not _is_estimated(connection, listed):
+    if not _is_estimated(listed):
         return "order" if matches > FEW else "filter"
     numbers = _numbers(connection, listed)
     read = min(numbers, (query.limit + 1) * numbers // max(matches, 1))
@@ -67,14 +67,14 @@ def cheapest(connection: Connection, listed: Statements, query: Query, matches: 
 
 def _many(connection: Connection, listed: Statements, query: Query) -> int:
     """From how many matches on the order is the cheapest way."""
-    if not _is_estimated(connection, listed):
+    if not _is_estimated(listed):
         return FEW
     ratio = (TESTED_US - STEP_US) / SET_US if _has_set(listed, query) else TESTED_US / SORTED_US
     return isqrt(int((query.limit + 1) * _numbers(connection, listed) * ratio)) + 1
 
 
-def _is_estimated(connection: Connection, listed: Statements) -> bool:
-    return listed.key[0].key == "number" and connection.dialect.name == "sqlite"
+def _is_estimated(listed: Statements) -> bool:
+    return listed.key[0].key == "number"
 
 
 def _has_set(listed: Statements, query: Query) -> bool:
@@ -109,7 +109,7 @@ def count_on(connection: Connection, listed: Statements, before: Query, query: Q
 
 def count(connection: Connection, listed: Statements, query: Query) -> int:
     """How many rows the question finds now."""
-    if query.search and not expressions(query.search):
+    if query.search and not matches_of(query.search):
         return 0
     found = listed.total_of(listed.shape(query)).one_or_none(connection, listed.bound(query))
     return int(found[0]) if found else 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import BindParameter, ColumnElement, Text, not_, or_, true, type_coerce
+from sqlalchemy import BindParameter, ColumnElement, Text, cast, not_, or_, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from homedex.errors import Invalid, UnknownParameter
@@ -29,6 +29,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 SPACE_FOR_PLUS = re.compile(r" (\d\d:\d\d)$")
 WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 RELEVANCE = "relevance"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +103,7 @@ class Query:
         facets: the fields whose values are to be counted.
         fields: the members wanted; none means all.
         expand: what is to be nested.
+        asked_at: the time that relative times are relative to; None where there are none.
     """
 
     conditions: tuple[tuple[str, tuple[Any, ...]], ...] = ()
@@ -114,6 +116,7 @@ class Query:
     facets: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     expand: tuple[str, ...] = ()
+    asked_at: datetime | None = None
 
     def only(self, name: str, value: str) -> "Query":
         """The same question, for rows with one value alone."""
@@ -139,7 +142,7 @@ def _filters_of(name: str, one: Field) -> Iterable[Parameter]:
         yield Parameter(f"{name}__gte", one.kind, _each(lambda bind: column >= bind), "this or more, or later", **own)
         yield Parameter(f"{name}__lt", one.kind, _each(lambda bind: column < bind), "less than this, or before", **own)
     if one.kind in {"text", "json"}:
-        text = column if one.kind == "text" else type_coerce(column, Text)
+        text = column if one.kind == "text" else cast(column, Text)
         contains = _each(lambda bind: contains_folded(text, bind))
         yield Parameter(f"{name}__ic", "text", contains, "contains, ignoring case", **own | {"type": Text()}, read=_read_folded)
     if one.kind in {"text", "time", "json"}:
@@ -161,7 +164,7 @@ def whether(condition: ColumnElement[bool]) -> Build:
 
 def _is_empty(column: Any, kind: Kind) -> ColumnElement[bool]:
     if kind == "json":
-        text = type_coerce(column, Text)
+        text = cast(column, Text)
         return or_(column.is_(None), text == "[]", text == "{}")
     return column.is_(None) if kind == "time" else or_(column.is_(None), column == "")
 
@@ -211,7 +214,7 @@ class Questions:
 
         Args:
             pairs: as they came, repeats and all.
-            now: what relative times are relative to.
+            now: what relative times are relative to; those of a further page are relative to the time of the first.
             whole: the whole result is wanted, not a page.
         Raises:
             UnknownParameter: a name that this list does not take.
@@ -223,6 +226,7 @@ class Questions:
         for name in given:
             if (name not in self.control and name not in self.filters) or (whole and name in PAGE_ONLY):
                 raise UnknownParameter(self._suggest(name, whole=whole))
+        now = asked_at(given.get("cursor", [""])[-1]) or now
         read: dict[str, Any] = {}
         conditions: list[tuple[str, tuple[Any, ...]]] = []
         errors: list[dict[str, str]] = []
@@ -237,6 +241,8 @@ class Questions:
         if errors:
             more = f" {len(errors) - 1} more in `errors`." if len(errors) > 1 else ""
             raise Invalid(f"{errors[0]['pointer']}: {errors[0]['detail']}.{more}", errors)
+        if any(self.filters[name].kind == "time" and any(map(is_relative, given[name])) for name, _ in conditions):
+            read["asked_at"] = now
         return Query(conditions=tuple(sorted(conditions, key=lambda one: one[0])), **read)
 
     def _suggest(self, unknown: str, *, whole: bool) -> str:
@@ -334,9 +340,29 @@ def _read_number(said: str) -> int:
     return int(said)
 
 
+def is_relative(said: str) -> bool:
+    """Whether a time is relative to now."""
+    return _relative(said) is not None
+
+
+def _relative(said: str) -> re.Match[str] | None:
+    return RELATIVE.fullmatch(said.replace(" ", "+") if said[:1] == " " else said)
+
+
+def asked_at(cursor: str) -> datetime | None:
+    """The time of the first page of the walk that a cursor belongs to, where it matters: microseconds before its first dot."""
+    microseconds, dot, _ = cursor.partition(".")
+    if not dot or re.fullmatch("[0-9]{1,18}", microseconds) is None:
+        return None
+    try:
+        return EPOCH + timedelta(microseconds=int(microseconds))
+    except OverflowError:
+        return None
+
+
 def read_time(said: str, now: datetime) -> datetime:
     """A time with its zone, such as 2026-11-22T13:52:56Z, or one relative to now, such as -7d."""
-    relative = RELATIVE.fullmatch(said.replace(" ", "+") if said[:1] == " " else said)
+    relative = _relative(said)
     try:
         if relative is not None:
             sign, count, unit = relative.groups()

@@ -42,3 +42,8 @@ def compared(left: Any, how: str, right: Any) -> ColumnElement[bool]:
     if how in {">", ">="}:
         return left > right if how == ">" else left >= right  # type: ignore[no-any-return]
     return left < right if how == "<" else left <= right  # type: ignore[no-any-return]
+
+
+def ordered(column: Any, *, down: bool) -> ColumnElement[Any]:
+    """The order by a column: null is smaller than everything, as SQLite's indexes have it."""
+    return column.desc().nulls_last() if down else column.asc().nulls_first()  # type: ignore[no-any-return]

@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Table, Text, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Table, Text, bindparam, cast, func, insert, select, update
 
 from homedex.registry import changes, search
 from homedex.registry.changes import Change, Stamp
@@ -114,7 +114,9 @@ def overridden(connection: Connection, noun: str, source_id: str) -> dict[str, R
     if noun == "areas":
         return {}
     table, key = NOUNS[noun].table, NOUNS[noun].key
-    theirs = select(table.c[key], table.c.source_values).where(table.c.source_id == source_id, table.c.source_values != {})
+    theirs = select(table.c[key], table.c.source_values).where(
+        table.c.source_id == source_id, cast(table.c.source_values, Text) != "{}"
+    )  # PostgreSQL compares no json
     return dict(connection.execute(theirs).all())
 
 

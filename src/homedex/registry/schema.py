@@ -1,11 +1,14 @@
 """The registry's schema in a file: where its migrations are, and the number that marks the file as ours."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import homedex
 from homedex.storage import migrate
 from homedex.storage.database import Database
+
+if TYPE_CHECKING:
+    from homedex.storage.transfer import Progress, Proof
 
 APPLICATION_ID = 0x484D4458
 """`HMDX`: what PRAGMA application_id and `file` show of a registry."""
@@ -18,12 +21,21 @@ def head() -> str:
     return migrate.head_revision(MIGRATIONS)
 
 
-def upgrade(path: str) -> tuple[str | None, str]:
-    """Bring the registry at `path` to the newest schema; see `migrate.upgrade`."""
-    return migrate.upgrade(path, MIGRATIONS, application_id=APPLICATION_ID)
+def upgrade(target: str) -> tuple[str | None, str]:
+    """Bring a registry to the newest schema; see `migrate.upgrade`."""
+    return migrate.upgrade(target, MIGRATIONS, application_id=APPLICATION_ID)
 
 
-def open_registry(path: str, **settings: Any) -> Database:
-    """A registry at `path` with its schema brought up to date; `settings` are Database's."""
-    upgrade(path)
-    return Database.open(path, application_id=APPLICATION_ID, **settings)
+def open_registry(target: str, **settings: Any) -> Database:
+    """A registry with its schema brought up to date; see `Database.open`."""
+    upgrade(target)
+    return Database.open(target, application_id=APPLICATION_ID, **settings)
+
+
+def transfer(source: str, target: str, progress: "Progress") -> "list[Proof]":
+    """Copy a registry into an empty database, search index and all; see `storage.transfer`."""
+    from homedex.registry.search import add_all  # noqa: PLC0415  (most who bring a schema up to date need neither)
+    from homedex.registry.tables import Base  # noqa: PLC0415
+    from homedex.storage import transfer as moving  # noqa: PLC0415
+
+    return moving.transfer(source, target, moving.Shape(Base.metadata, MIGRATIONS, APPLICATION_ID, add_all), progress)

@@ -13,8 +13,8 @@ from sqlalchemy.sql.visitors import replacement_traverse
 
 from homedex.registry.cursors import Segment
 from homedex.registry.queries import Query, Questions
-from homedex.registry.ranges import compared, one_or_tuple, tests
-from homedex.registry.search import NOTHING, Index, expressions
+from homedex.registry.ranges import compared, one_or_tuple, ordered, tests
+from homedex.registry.search import NOTHING, Index, matches_of
 from homedex.registry.tables import Base, table_of
 from homedex.storage.json_sql import json_row
 from homedex.storage.rows import Prepared, by_row
@@ -90,7 +90,7 @@ class Statements:
             for place, value in enumerate(values)
         }
         if query.search is not None:
-            bound["match"] = (expressions(query.search) or (NOTHING,))[-1]
+            bound["match"] = (matches_of(query.search) or (NOTHING,))[-1]
         return bound
 
     def is_findable(self, name: str) -> bool:
@@ -130,9 +130,7 @@ class Statements:
         """SELECT of (JSON, sort values, key) for one segment; `limit` and the values are bound."""
         found = self._of_tier(shape, segment, back=back) if segment.tier is not None else self._of(shape, segment, back, way)
         page = found.limit(bindparam("limit")).subquery("page")
-        order = [
-            page.c[f"sort_{place}"].desc() if down else page.c[f"sort_{place}"] for place, down in enumerate(_downs(shape, back))
-        ]
+        order = [ordered(page.c[f"sort_{place}"], down=down) for place, down in enumerate(_downs(shape, back))]
         order += [page.c[column.key].desc() if _down(shape, back) else page.c[column.key] for column in self.key]
         source = page.join(
             table_of(self.table), one_or_tuple([page.c[column.key] for column in self.key]) == one_or_tuple(self.key)
@@ -149,7 +147,7 @@ class Statements:
         plain: Callable[[Any], Any] = by_row if way == "filter" else lambda column: column
         columns = [plain(self.questions.fields[name].column) for name, _ in shape.sort]
         keys = [plain(column) for column in key]
-        order = [column.desc() if down else column for column, down in zip(columns, _downs(shape, back), strict=True)]
+        order = [ordered(column, down=down) for column, down in zip(columns, _downs(shape, back), strict=True)]
         order += [column.desc() if _down(shape, back) else column for column in keys]
         found = select(*self._values(shape), *key).select_from(self._counted(shape)).where(*self._filtered(shape, key, way))
         return found.where(*tests(segment, columns, keys, self.key)).order_by(*order)
@@ -172,12 +170,13 @@ class Statements:
     def _of_tier(self, shape: Shape, segment: Segment, *, back: bool) -> Select[Any]:
         """SELECT of the keys of one tier: the search is read first, in the order of its numbers, and each match looked up."""
         search: Any = self.search
-        found = select(*self.key).select_from(search.table).where(*self._conditions(shape, by_order=True, tier=segment.tier))
-        found = found.where(search.matches(), by_row(search.number) == self.key[0])
-        if segment.key:
-            found = found.where(compared(search.number, segment.key, bindparam("key_0")))
+        source = search.table.join(table_of(self.table), by_row(search.number) == self.key[0])
         if self.beside is not None and self._needs_join(shape):
-            found = found.join(*self.beside)
+            source = source.join(*self.beside)
+        conditions = [*self._conditions(shape, by_order=True, tier=segment.tier), search.matches()]
+        if segment.key:
+            conditions.append(compared(search.number, segment.key, bindparam("key_0")))
+        found = select(*self.key).select_from(source).where(*conditions)
         return found.order_by(search.number.desc() if back else search.number)
 
     @lru_cache(maxsize=512)  # noqa: B019
@@ -261,7 +260,7 @@ class Statements:
         one = self.questions.fields[name]
         value = one.counted if one.counted is not None else one.column
         counted = select(value, func.count()).select_from(self._counted(shape, name)).where(*self._conditions(shape, but=name))
-        return counted.group_by(value).order_by(func.count().desc(), value).limit(MOST_FACET_VALUES)
+        return counted.group_by(value).order_by(func.count().desc(), ordered(value, down=False)).limit(MOST_FACET_VALUES)
 
     def _members(self, shape: Shape) -> list[ColumnElement[Any]]:
         """The columns of one object, in order."""

@@ -16,13 +16,14 @@ or entity appends to `changes` in the same transaction. Devices and entities hav
 ends every order of a list, and SQLite has it at the end of every index without storing it twice.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, MetaData, Table, Text, text
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, MetaData, Table, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from homedex.storage.types import Flag, JsonText, UtcDateTime
+from homedex.storage.types import BIG, BYTEWISE, Flag, JsonText, UtcDateTime
 
 Json = list[Any]
 JsonObject = dict[str, Any]
@@ -43,7 +44,7 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map: ClassVar = {
-        str: Text(),
+        str: BYTEWISE,
         datetime: UtcDateTime(),
         list[Any]: JsonText(),
         dict[str, Any]: JsonText(),
@@ -61,7 +62,23 @@ def list_index(table: str, column: str) -> Index:
 
     `removed_at` leads, so that tombstones stand apart, SQLite counts from the index alone, and what follows is in order.
     """
-    return Index(f"ix_{table}_{column}", "removed_at", column)
+    return Index(f"ix_{table}_{column}", "removed_at", column).ddl_if(dialect="sqlite")
+
+
+LISTED = {
+    "devices": ("name", "manufacturer", "model", "area_id", "integration", "source_id", "disabled_by", "created_at", "modified_at"),
+    "entities": ("entity_id", "name", "domain", "platform", "area_id", "source_id", "disabled_by", "created_at", "modified_at"),
+}
+"""The columns that have such an index."""
+
+
+def index_lists_on_postgresql(tables: Iterable[Table]) -> None:
+    """The same on PostgreSQL: it has no rowid at the end of an index, sorts nulls last, and takes `IS NULL` for no fixed value."""
+    for table in tables:
+        present = {"postgresql_where": text("removed_at IS NULL")}
+        for name in LISTED.get(table.name, ()):
+            index = Index(f"ix_{table.name}_{name}", table.c[name].asc().nulls_first(), table.c.number, **present)  # type: ignore[arg-type]
+            index.ddl_if(dialect="postgresql")
 
 
 class Source(Base):
@@ -113,17 +130,11 @@ class Device(Base):
     __tablename__ = "devices"
     __table_args__ = (
         CheckConstraint(f"length(device_id) BETWEEN 1 AND {LONGEST_ID}", "device_id_length"),
-        *(
-            list_index("devices", column)
-            for column in (
-                *("name", "manufacturer", "model", "area_id", "integration"),
-                *("source_id", "disabled_by", "created_at", "modified_at"),
-            )
-        ),
+        *(list_index("devices", column) for column in LISTED["devices"]),
         STRICT,
     )
 
-    number: Mapped[int] = mapped_column(primary_key=True)  # in the order in which they came; never leaves the database
+    number: Mapped[int] = mapped_column(BIG, primary_key=True)  # in the order in which they came; never leaves the database
     device_id: Mapped[str] = mapped_column(unique=True)
     source_id: Mapped[str] = mapped_column(ForeignKey("sources.source_id"))
     name: Mapped[str | None]
@@ -184,17 +195,11 @@ class Entity(Base):
             postgresql_where=text("removed_at IS NULL"),
         ),
         Index("ix_entities_of_device", "device_id", "removed_at"),
-        *(
-            list_index("entities", column)
-            for column in (
-                *("entity_id", "name", "domain", "platform", "area_id"),
-                *("source_id", "disabled_by", "created_at", "modified_at"),
-            )
-        ),
+        *(list_index("entities", column) for column in LISTED["entities"]),
         STRICT,
     )
 
-    number: Mapped[int] = mapped_column(primary_key=True)  # in the order in which they came; never leaves the database
+    number: Mapped[int] = mapped_column(BIG, primary_key=True)  # in the order in which they came; never leaves the database
     id: Mapped[str] = mapped_column(unique=True)
     entity_id: Mapped[str]
     source_id: Mapped[str] = mapped_column(ForeignKey("sources.source_id"))
@@ -233,7 +238,7 @@ class Sighting(Base):
     __tablename__ = "sightings"
     __table_args__ = (Index("ix_sightings_last_seen", "last_seen"), STRICT)
 
-    number: Mapped[int] = mapped_column(ForeignKey("devices.number"), primary_key=True)
+    number: Mapped[int] = mapped_column(BIG, ForeignKey("devices.number"), primary_key=True)
     last_seen: Mapped[datetime | None]
     seen_by: Mapped[str | None]
 
@@ -265,7 +270,7 @@ class Change(Base):
         {"sqlite_strict": True, "sqlite_autoincrement": True},  # a number that was given out is never given again
     )
 
-    seq: Mapped[int] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(BIG, primary_key=True)
     at: Mapped[datetime]
     kind: Mapped[str]
     source_id: Mapped[str]
@@ -289,3 +294,6 @@ class IdempotencyKey(Base):
     status: Mapped[int]
     body: Mapped[str]
     kept_at: Mapped[datetime]
+
+
+index_lists_on_postgresql(Base.metadata.sorted_tables)

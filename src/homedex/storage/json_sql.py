@@ -8,7 +8,7 @@ Source: https://sqlite.org/json1.html, https://www.postgresql.org/docs/18/functi
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Boolean, Select, Text, TypeDecorator, select
@@ -28,7 +28,7 @@ class JsonSql(TypeDecorator[str]):
 
 
 class json_row(FunctionElement[str]):  # noqa: N801  (named as SQL functions are)
-    """One JSON object: `{name: value, …}` of the columns given, in their order: at most 50, for PostgreSQL's sake."""
+    """One JSON object: `{name: value, …}` of the columns given, in their order."""
 
     type = JsonSql()
     inherit_cache = True
@@ -74,35 +74,61 @@ def _value_for_postgresql(column: ColumnElement[Any], sql: str) -> str:
     return f"({sql})::json" if isinstance(column.type, JsonText | JsonSql) else sql
 
 
-def _pairs(
-    element: FunctionElement[str], compiler: SQLCompiler, value: Callable[[ColumnElement[Any], str], str], kw: dict[str, Any]
-) -> str:
+def _object_for_postgresql(element: FunctionElement[str], compiler: SQLCompiler, kw: dict[str, Any]) -> str:
+    """A JSON object without blanks, byte for byte as SQLite writes it; json_build_object writes ` : ` between name and value."""
+    kw = kw | {"within_columns_clause": False}
+    columns: Iterable[Any] = element.clauses
+    members = ", ".join(
+        f"{_value_for_postgresql(column, compiler.process(column, **kw))} AS {compiler.preparer.quote_identifier(column.key)}"
+        for column in columns
+    )
+    return f"(SELECT row_to_json(one) FROM (SELECT {members}) AS one)"  # noqa: S608  (our own columns)
+
+
+def _pairs(element: FunctionElement[str], compiler: SQLCompiler, kw: dict[str, Any]) -> str:
     kw = kw | {"within_columns_clause": False}
     columns: Iterable[Any] = element.clauses
     return ", ".join(
-        f"{compiler.render_literal_value(column.key, Text())}, {value(column, compiler.process(column, **kw))}"
+        f"{compiler.render_literal_value(column.key, Text())}, {_value_for_sqlite(column, compiler.process(column, **kw))}"
         for column in columns
     )
 
 
 @compiles(json_row, "sqlite")
 def _(element: json_row, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"json_object({_pairs(element, compiler, _value_for_sqlite, kw)})"
+    return f"json_object({_pairs(element, compiler, kw)})"
 
 
 @compiles(json_rows, "sqlite")
 def _(element: json_rows, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"json_group_array(json_object({_pairs(element, compiler, _value_for_sqlite, kw)}))"
+    return f"json_group_array(json_object({_pairs(element, compiler, kw)}))"
 
 
 @compiles(json_row, "postgresql")
 def _(element: json_row, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"json_build_object({_pairs(element, compiler, _value_for_postgresql, kw)})::text"
+    return f"({_object_for_postgresql(element, compiler, kw)})::text"
 
 
 @compiles(json_rows, "postgresql")
 def _(element: json_rows, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"coalesce(json_agg(json_build_object({_pairs(element, compiler, _value_for_postgresql, kw)}))::text, '[]')"
+    return f"coalesce(array_to_json(array_agg({_object_for_postgresql(element, compiler, kw)}))::text, '[]')"
+
+
+class json_texts(FunctionElement[str]):  # noqa: N801
+    """The texts of a JSON array, as a table: `json_texts(value).table_valued("value")`."""
+
+    inherit_cache = True
+    name = "json_texts"
+
+
+@compiles(json_texts, "sqlite")
+def _(element: json_texts, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(json_texts, "postgresql")
+def _(element: json_texts, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"json_array_elements_text(({compiler.process(element.clauses, **kw)})::json)"
 
 
 @compiles(json_of_said, "sqlite")

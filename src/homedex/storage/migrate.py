@@ -15,6 +15,7 @@ from homedex.errors import DatabaseTooNew, HomedexError, MigrationFailed
 from homedex.storage.engine import create_engine
 from homedex.storage.jobs import meaning
 from homedex.storage.sqlite import Options, open_connection
+from homedex.storage.urls import is_postgresql
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -38,23 +39,29 @@ def schema_revision(connection: apsw.Connection) -> str | None:
     return None if row is None else row[0]
 
 
-def upgrade(path: str, scripts: Path, *, application_id: int = 0) -> tuple[str | None, str]:
-    """Bring the database at `path` to the newest schema, making the file if need be.
+def upgrade(target: str, scripts: Path, *, application_id: int = 0) -> tuple[str | None, str]:
+    """Bring the database to the newest schema, making its file if need be.
 
     Several processes may do this at the same instant: the first takes the write lock and migrates, the others wait for it and
     find nothing to do. A migration that fails is rolled back whole.
 
+    Args:
+        target: the path of a SQLite file, or a `postgresql://…` URL.
     Returns: (revision before, revision now).
     Raises:
         DatabaseTooNew: the schema is of a newer program; nothing was touched.
         MigrationFailed: the schema is as it was.
         StorageUnavailable, NotADatabase, ForeignDatabase: see `sqlite.open_connection`.
     """
-    head = head_revision(scripts)
+    if is_postgresql(target):
+        from homedex.storage.postgres_migrate import upgrade_server  # noqa: PLC0415  (asyncpg is an extra)
+
+        return upgrade_server(target, scripts)
+    head, path = head_revision(scripts), target
     connection = open_connection(path, Options(application_id=application_id))
     try:
         before = schema_revision(connection)
-        _refuse_newer(path, before, scripts)
+        refuse_newer(path, before, scripts)
     finally:
         connection.close()
     if before != head:
@@ -62,7 +69,8 @@ def upgrade(path: str, scripts: Path, *, application_id: int = 0) -> tuple[str |
     return before, head
 
 
-def _refuse_newer(path: str, revision: str | None, scripts: Path) -> None:
+def refuse_newer(path: str, revision: str | None, scripts: Path) -> None:
+    """Return if the revision is one that the folder knows, or none; raises DatabaseTooNew."""
     known = known_revisions(scripts)
     if revision is not None and revision not in known:
         raise DatabaseTooNew(
@@ -81,17 +89,11 @@ def run_alembic(path: str, scripts: Path, run: "Callable[[Any, Config], object]"
     Raises:
         MigrationFailed: the command failed or broke a reference; everything was rolled back.
     """
-    from alembic import command  # noqa: PLC0415  (150 ms that a database at head need not pay)
-    from alembic.config import Config  # noqa: PLC0415
-
-    config = Config(attributes={"connection": None})
-    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
     options = Options(foreign_keys=False, application_id=application_id)
     engine = create_engine(path, options)
     try:
         with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            run(command, config)
+            run_in(connection, scripts, run)
             _check_references(connection)
     except HomedexError:
         raise
@@ -102,6 +104,16 @@ def run_alembic(path: str, scripts: Path, run: "Callable[[Any, Config], object]"
         raise MigrationFailed(f"{path} keeps the schema it had. The migration stopped with: {error}") from error
     finally:
         engine.dispose()
+
+
+def run_in(connection: Connection, scripts: Path, run: "Callable[[Any, Config], object]") -> None:
+    """Run an Alembic command in a transaction that is open already."""
+    from alembic import command  # noqa: PLC0415  (150 ms that a database at head need not pay)
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    run(command, config)
 
 
 def _check_references(connection: Connection) -> None:

@@ -6,22 +6,32 @@ Source: 10,000 rows of 28 columns took 18 us each through SQLAlchemy's `executem
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import repeat
+from itertools import islice, repeat
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import apsw
-from sqlalchemy import Connection, Dialect, Select, Table, bindparam, insert
+from sqlalchemy import Connection, Dialect, Select, Table, bindparam, insert, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
+from sqlalchemy.util import await_only
 
 from homedex.storage.types import JsonText, decoded
 
 Processor = Callable[[Any], Any]
 ColumnProcessor = Callable[[Sequence[Any]], Sequence[Any]]
+
+WORTH_COPYING = 20
+"""From so many rows on COPY costs PostgreSQL less than INSERT."""
+
+ASKED = "homedex asked"
+"""Where a connection that reads from PostgreSQL has what is told of each statement; see `postgres_database`."""
+
+WORTH_KNOWING = 1000
+"""From so many new rows on PostgreSQL's planner is told, where they are half of their table or more."""
 
 
 def insert_columns(
@@ -36,8 +46,20 @@ def insert_columns(
     rows = zip(*bound.values(), strict=False)  # a constant never ends
     if connection.dialect.name == "sqlite":
         driver(connection).executemany(statement, rows)
-    elif given := list(rows):
-        connection.exec_driver_sql(statement, given)
+        return
+    names, given = list(bound), list(rows)
+    column = table.autoincrement_column
+    counted = None if column is None or column.name in names or column.foreign_keys else column.name
+    if len(given) < WORTH_COPYING:
+        await_only(_server(connection).executemany(_counting(connection.dialect, table, tuple(names), counted), given))
+    else:
+        if counted is not None:
+            # A sequence would leave gaps where a transaction is undone; who writes holds the lock, so nobody else counts now.
+            newest = next(run(connection, f"SELECT coalesce(max({counted}), 0) FROM {table.name}"))[0]  # noqa: S608
+            names, given = [counted, *names], [(number, *row) for number, row in enumerate(given, newest + 1)]
+        copy_rows(connection, table.name, names, given)
+        if len(given) >= WORTH_KNOWING:
+            _analyze(connection, table.name, len(given))
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], blank: Mapping[str, Any]) -> None:
@@ -52,13 +74,45 @@ def _column(rows: Sequence[Mapping[str, Any]], name: str, blank: Any) -> list[An
     return [row.get(name, blank) for row in rows]
 
 
+def _analyze(connection: Connection, table: str, count: int) -> None:
+    """Make many new rows known to PostgreSQL's planner: a page of 11,000 took 10 ms before autovacuum had come (2026-11)."""
+    server = _server(connection)
+    known = await_only(server.fetchval("SELECT reltuples FROM pg_class WHERE oid = $1::text::regclass", table))
+    if known < 2 * count:
+        await_only(server.execute(f"ANALYZE {table}"))
+
+
+def copy_rows(connection: Connection, table: str, names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    """Insert rows that are the driver's values already: by COPY on PostgreSQL."""
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(names))
+        statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608  (the caller's own names)
+        driver(connection).executemany(statement, rows)
+    else:
+        await_only(_server(connection).copy_records_to_table(table, records=rows, columns=list(names)))
+
+
+def stream(connection: Connection, statement: str, size: int) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of a statement without parameters, in lists of at most `size`, so that they never exist all at once."""
+    if connection.dialect.name == "sqlite":
+        cursor = driver(connection).execute(statement)
+        while rows := list(islice(cursor, size)):
+            yield rows
+        return
+    cursor = await_only(_server(connection).cursor(statement))
+    while rows := await_only(cursor.fetch(size)):
+        yield [tuple(row) for row in rows]
+
+
 def run(connection: Connection, statement: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
-    """Constant SQL straight to SQLite: 40 us less than by way of SQLAlchemy. Only for statements that PostgreSQL never sees."""
-    return driver(connection).execute(statement, parameters)
+    """Constant SQL straight to the driver: 40 us less than by way of SQLAlchemy. Parameters: `?` on SQLite, `$1` on PostgreSQL."""
+    if connection.dialect.name == "sqlite":
+        return driver(connection).execute(statement, parameters)
+    return map(tuple, await_only(_server(connection).fetch(statement, *parameters)))
 
 
 class Prepared:
-    """A statement that is compiled once, and on SQLite executed by the driver alone: 40 us less each time (2026-11).
+    """A statement that is compiled once for each engine, and executed by the driver alone: 40 us less each time (2026-11).
 
     Args:
         statement: SELECT, INSERT, UPDATE or DELETE without expanding parameters.
@@ -68,14 +122,12 @@ class Prepared:
 
     def __init__(self, statement: Select[Any] | UpdateBase) -> None:
         self.statement = statement
-        self._compiled: _Compiled | None = None
+        self._compiled: dict[str, _Compiled] = {}
 
     def all(self, connection: Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Every row, values of the columns' Python types."""
-        if connection.dialect.name != "sqlite":
-            return [tuple(row) for row in connection.execute(self.statement, values)]
-        compiled = self._compiled or self._compile(connection.dialect)
-        rows = driver(connection).execute(compiled.sql, compiled.bound(values)).fetchall()
+        compiled = self._for(connection.dialect)
+        rows = list(run(connection, compiled.sql, *compiled.bound(values)))
         return compiled.rows(rows) if rows and compiled.results else rows
 
     def one_or_none(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -85,21 +137,25 @@ class Prepared:
 
     def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute it once for each of `rows`."""
-        if connection.dialect.name != "sqlite":
-            connection.execute(self.statement, list(rows))
-            return
-        compiled = self._compiled or self._compile(connection.dialect)
-        driver(connection).executemany(compiled.sql, map(compiled.bound, rows))
+        compiled = self._for(connection.dialect)
+        bound = map(compiled.bound, rows)
+        if connection.dialect.name == "sqlite":
+            driver(connection).executemany(compiled.sql, bound)
+        else:
+            await_only(_server(connection).executemany(compiled.sql, bound))
 
-    def _compile(self, dialect: Dialect) -> "_Compiled":
+    def _for(self, dialect: Dialect) -> "_Compiled":
+        known = self._compiled.get(dialect.name)
+        if known is not None:
+            return known
         made = self.statement.compile(dialect=dialect)
         binds = made.binds
         names = tuple((name, processor_of(binds[name].type, dialect), binds[name].value) for name in made.positiontup or ())
         columns = getattr(self.statement, "selected_columns", ())
         found = ((place, column_processor(column.type, dialect)) for place, column in enumerate(columns))
         results = tuple((place, processor) for place, processor in found if processor is not None)
-        self._compiled = _Compiled(str(made), names, results)
-        return self._compiled
+        compiled = self._compiled[dialect.name] = _Compiled(str(made), names, results)
+        return compiled
 
 
 class _Compiled(NamedTuple):
@@ -125,6 +181,14 @@ class _Compiled(NamedTuple):
 def driver(connection: Connection) -> apsw.Connection:
     """The apsw connection under a SQLAlchemy one."""
     return connection.connection.driver_connection.driver  # type: ignore[no-any-return, union-attr]
+
+
+def _server(connection: Connection) -> Any:
+    """The asyncpg connection under a SQLAlchemy one; what it is asked is awaited where `run_sync` was called."""
+    asked = connection.info.get(ASKED)
+    if asked is not None:
+        asked()
+    return connection.connection.driver_connection
 
 
 def _bound(values: Iterable[Any], processor: Processor | None) -> Iterable[Any]:
@@ -154,6 +218,15 @@ def _prepared(dialect: Dialect, table: Table, names: tuple[str, ...]) -> tuple[s
     return str(compiled), tuple((name, processor_of(table.c[name].type, dialect)) for name in order)
 
 
+@lru_cache(maxsize=256)
+def _counting(dialect: Dialect, table: Table, names: tuple[str, ...], counted: str | None) -> str:
+    """INSERT of these columns that gives each row the number after the highest there is."""
+    values: dict[str, Any] = {name: bindparam(name) for name in names}
+    if counted is not None:
+        values[counted] = literal_column(f"(SELECT coalesce(max({counted}), 0) + 1 FROM {table.name})")  # noqa: S608
+    return str(insert(table).values(values).inline().compile(dialect=dialect))
+
+
 def processor_of(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:
     """What turns a Python value into the driver's, for one column type."""
     return kind.dialect_impl(dialect).bind_processor(dialect)
@@ -162,7 +235,7 @@ def processor_of(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:
 def column_processor(kind: TypeEngine[Any], dialect: Dialect) -> ColumnProcessor | None:
     """What turns a column of the driver's values into Python's, for one column type."""
     if isinstance(kind, JsonText):
-        return decoded
+        return decoded if dialect.name == "sqlite" else None  # asyncpg has parsed it already
     processor = kind.dialect_impl(dialect).result_processor(dialect, None)
     return None if processor is None else lambda values: [None if value is None else processor(value) for value in values]
 
@@ -170,6 +243,28 @@ def column_processor(kind: TypeEngine[Any], dialect: Dialect) -> ColumnProcessor
 def json_values(values: Iterable[Any]) -> str:
     """Values as one JSON array, to be bound as one parameter."""
     return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
+
+
+class next_number(FunctionElement[int]):  # noqa: N801
+    """In INSERT … SELECT the number of each new row, in an order: `next_number(column, order)`. SQLite gives it by itself."""
+
+    inherit_cache = False
+
+    def __init__(self, column: Any, order: Any) -> None:
+        super().__init__(order)
+        self.numbered = column  # no clause of this one: its table is not selected from
+
+
+@compiles(next_number, "sqlite")
+def _(element: next_number, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ARG001
+    return "NULL"
+
+
+@compiles(next_number, "postgresql")
+def _(element: next_number, compiler: SQLCompiler, **kw: Any) -> str:
+    column = element.numbered
+    newest = f"(SELECT coalesce(max({column.name}), 0) FROM {column.table.name})"  # noqa: S608
+    return f"{newest} + row_number() OVER (ORDER BY {compiler.process(element.clauses, **kw)})"
 
 
 class by_row(FunctionElement[Any]):  # noqa: N801  (named as SQL functions are)

@@ -30,6 +30,8 @@ took 1,036 MB of memory (measured 2026-11)."""
 
 JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
 BUSY_RETRY_S = 0.001
+READ_ONLY = apsw.SQLITE_OPEN_READONLY
+READ_WRITE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
 SAFE_FROM, WITHDRAWN = (3, 51, 3), (3, 52, 0)
 BACKPORTS: dict[tuple[int, ...], int] = {(3, 50): 7, (3, 44): 6}
 
@@ -45,6 +47,7 @@ class Options:
         foreign_keys: off only while a migration rebuilds tables (see `migrate`).
         busy_timeout_s: how long to wait for a lock that another process holds, in seconds.
         application_id: the number that marks the file as this program's. A file with another one is refused; 0 asks nothing.
+        read_only: open a file that is there, and leave every byte of it as it is; its journal mode is whatever it is.
     """
 
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
@@ -53,6 +56,7 @@ class Options:
     foreign_keys: bool = True
     busy_timeout_s: float = 30.0
     application_id: int = 0
+    read_only: bool = False
 
 
 DEFAULTS = Options()
@@ -89,7 +93,7 @@ def open_connection(path: str, options: Options = DEFAULTS) -> apsw.Connection:
     check_library()
     connection = None
     try:
-        connection = apsw.Connection(path)
+        connection = apsw.Connection(path, flags=READ_ONLY if options.read_only else READ_WRITE)
         configure(connection, options)
     except BaseException as error:
         if connection is not None:
@@ -119,16 +123,21 @@ def configure(connection: apsw.Connection, options: Options = DEFAULTS) -> None:
     connection.pragma("cache_size", -options.cache_kib)
     connection.pragma("temp_store", 2)  # memory
     _claim(connection, options)
-    if connection.filename and _insist(lambda: connection.pragma("journal_mode", "wal"), options.busy_timeout_s) != "wal":
-        raise StorageUnavailable(
-            f"{connection.filename} cannot use write-ahead logging here. Put the database on a local disk, not on a network share."
-        )
+    if not options.read_only:
+        _log_ahead(connection, options)
     connection.pragma("synchronous", options.synchronous)
     connection.pragma("journal_size_limit", JOURNAL_LIMIT_BYTES)
     connection.pragma("foreign_keys", int(options.foreign_keys))
     connection.pragma("recursive_triggers", 1)
     if options.query_only:
         connection.pragma("query_only", 1)
+
+
+def _log_ahead(connection: apsw.Connection, options: Options) -> None:
+    if connection.filename and _insist(lambda: connection.pragma("journal_mode", "wal"), options.busy_timeout_s) != "wal":
+        raise StorageUnavailable(
+            f"{connection.filename} cannot use write-ahead logging here. Put the database on a local disk, not on a network share."
+        )
 
 
 def _casefold(*values: Any) -> Any:

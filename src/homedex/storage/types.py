@@ -5,11 +5,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, DateTime, Dialect, Integer, Text, TypeDecorator
+from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Dialect, Integer, Text, TypeDecorator
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
+
+BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that compares and sorts by its bytes on both engines, whatever the locale of a server."""
+
+BIG = BigInteger().with_variant(Integer(), "sqlite")
+"""A number of 64 bits; SQLite's rowid must be called INTEGER."""
 
 
 def to_text(moment: datetime) -> str:
@@ -69,8 +75,11 @@ _make = getattr(json.encoder, "c_make_encoder", None)  # CPython has it
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)
 
 
-def _encode(value: Any) -> str:
-    """Compact JSON. The C encoder is made once: json.JSONEncoder.encode makes one for each value, which takes twice the time."""
+def compact_json(value: Any) -> str:
+    """JSON as both engines keep it, without blanks.
+
+    The C encoder is made once: json.JSONEncoder.encode makes one for each value, which takes twice the time.
+    """
     return _encoder.encode(value) if _once is None else "".join(_once(value, 0))
 
 
@@ -102,7 +111,7 @@ class JsonText(TypeDecorator[Any]):
         """Compact JSON text for SQLite; the driver encodes for PostgreSQL."""
         if value is None or dialect.name != "sqlite":
             return value
-        return _encode(value)
+        return compact_json(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:
         """What was stored, as Python lists, dicts and scalars."""
@@ -162,4 +171,4 @@ def _(element: contains_folded, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(contains_folded, "postgresql")
 def _(element: contains_folded, compiler: SQLCompiler, **kw: Any) -> str:
     column, wanted = (compiler.process(one, **kw) for one in element.clauses)
-    return f"strpos(lower({column}), {wanted}) > 0"
+    return f"strpos(homedex_casefold({column}), {wanted}) > 0"  # see migration 0002

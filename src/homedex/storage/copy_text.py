@@ -1,0 +1,131 @@
+"""Rows as text, in one form for both engines: what PostgreSQL reads and writes with COPY.
+
+A line is a row, its values stand between tabs, a null has a sign of its own. Times are RFC 3339 in UTC with six decimals, flags are
+0 and 1, JSON is as it was stored. So PostgreSQL makes and takes the text by itself, only SQLite's side is written here, and equal
+text is equal rows.
+
+Source: https://www.postgresql.org/docs/18/sql-copy.html, "Text Format".
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Column, Connection, Table
+from sqlalchemy.util import await_only
+
+from homedex.storage.rows import driver
+from homedex.storage.types import Flag, UtcDateTime
+
+ROWS, BYTES = 2_000, 1 << 20
+"""How much is handed on at once: so many rows of SQLite, so many bytes of PostgreSQL."""
+
+NULL = "\\N"
+WRITTEN = {"\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r"}
+ESCAPES = str.maketrans(WRITTEN)
+READ = {written[1]: char for char, written in WRITTEN.items()}
+ESCAPED = re.compile(r"\\(.)")
+TIME = """coalesce(to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), CASE {name}
+    WHEN 'infinity' THEN '9999-12-31T23:59:59.999999Z' WHEN '-infinity' THEN '0001-01-01T00:00:00.000000Z' END)"""
+"""asyncpg writes the last and the first instant that Python knows as infinity, which has no year."""
+
+RARE = "\b\n\v\f\r"
+
+
+def stored(table: Table) -> list[Column[Any]]:
+    """The columns that hold what was written; the engine makes the others."""
+    return [column for column in table.columns if column.computed is None]
+
+
+def read_lines(connection: Connection, table: Table, give: Callable[[bytes], None]) -> None:
+    """Hand over all rows of a table, in the order of its key, as whole lines."""
+    columns = ", ".join(_plain(connection, column) for column in stored(table))
+    order = ", ".join(f'"{column.name}"' for column in table.primary_key)
+    statement = f'SELECT {columns} FROM "{table.name}" ORDER BY {order}'  # noqa: S608  (our own names)
+    if connection.dialect.name != "sqlite":
+        cutter = Cutter(give)
+        await_only(_server(connection).copy_from_query(statement, output=cutter.add))
+        cutter.end()
+        return
+    rows = driver(connection).execute(statement)
+    while some := list(islice(rows, ROWS)):
+        give(lines_of(some))
+
+
+def write_lines(connection: Connection, table: str, names: Sequence[str], lines: bytes) -> None:
+    """Insert the rows of whole lines, with a value for each of `names`."""
+    if connection.dialect.name != "sqlite":
+        # A memoryview, because bytes would be taken for the name of a file.
+        await_only(_server(connection).copy_to_table(table, source=memoryview(lines), columns=list(names), format="text"))
+        return
+    columns, marks = ", ".join(f'"{name}"' for name in names), ", ".join("?" * len(names))
+    driver(connection).executemany(f'INSERT INTO "{table}" ({columns}) VALUES ({marks})', rows_of(lines))  # noqa: S608
+
+
+def _plain(connection: Connection, column: Column[Any]) -> str:
+    """A column as SQL that gives its text in the form above."""
+    name = f'"{column.name}"'
+    if connection.dialect.name == "sqlite":
+        return f"CAST({name} AS TEXT)"
+    if isinstance(column.type, UtcDateTime):
+        return TIME.format(name=name)
+    return f"{name}::int" if isinstance(column.type, Flag) else name
+
+
+def _server(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+class Cutter:
+    """Collects what a server sends, in pieces of any length, and hands over whole lines."""
+
+    def __init__(self, give: Callable[[bytes], None]) -> None:
+        self._give = give
+        self._pieces: list[bytes] = []
+        self._length = 0
+
+    async def add(self, piece: bytes) -> None:
+        """Take a piece; asyncpg wants to wait for it."""
+        self._pieces.append(piece)
+        self._length += len(piece)
+        if self._length >= BYTES:
+            whole, end, rest = b"".join(self._pieces).rpartition(b"\n")
+            self._pieces, self._length = [rest], len(rest)
+            self._give(whole + end)
+
+    def end(self) -> None:
+        """Hand over what is left."""
+        if self._length:
+            self._give(b"".join(self._pieces))
+
+
+def lines_of(rows: Sequence[tuple[str | None, ...]]) -> bytes:
+    """Rows of texts as lines."""
+    lines = ["\t".join([NULL if value is None else value for value in row]) for row in rows]
+    text = "\n".join(lines)
+    nulls = sum([row.count(None) for row in rows])
+    found = text.count("\\"), text.count("\t"), *(text.count(one) for one in RARE)
+    if found != (nulls, len(rows) * (len(rows[0]) - 1), 0, len(rows) - 1, 0, 0, 0):
+        text = "\n".join([_escaped(line, row) for line, row in zip(lines, rows, strict=True)])
+    return f"{text}\n".encode()
+
+
+def _escaped(line: str, row: tuple[str | None, ...]) -> str:
+    """The line of one row, of which some need escapes."""
+    if line.count("\\") == row.count(None) and line.count("\t") == len(row) - 1 and not any(one in line for one in RARE):
+        return line
+    return "\t".join([NULL if value is None else value.translate(ESCAPES) for value in row])
+
+
+def rows_of(lines: bytes) -> Iterator[list[str | None]]:
+    """Whole lines as rows of texts."""
+    for line in lines.decode().split("\n")[:-1]:
+        values = [None if value == NULL else value for value in line.split("\t")]
+        if line.count("\\") != values.count(None):
+            values = [value if value is None else ESCAPED.sub(_unescaped, value) for value in values]
+        yield values
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return READ[found[1]]

@@ -1,0 +1,163 @@
+"""The Database of a SQLite file: every function on a thread of its own, and one fsync for all that write together."""
+
+import asyncio
+import os
+import queue
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
+
+import apsw
+from sqlalchemy import Connection
+
+from homedex.errors import BadSetting, Busy
+from homedex.storage.database import Database
+from homedex.storage.engine import create_engine
+from homedex.storage.jobs import Job, answer
+from homedex.storage.lanes import Lane, Reader, Writer
+from homedex.storage.sqlite import CACHE_BUDGET_KIB, MEMORY, Options, open_connection
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+WRITER_SHARE = 4
+"""The writer's page cache is this many times a reader's: it touches every index of what it changes."""
+
+
+PROBE_CACHE_KIB = 64
+
+
+class SqliteDatabase(Database):
+    """A SQLite database: several readers in snapshots of their own, one writer that commits for all who wait.
+
+    Args:
+        path: the database file. Its schema is `migrate`'s business.
+        readers: threads that read, each with a connection.
+        synchronous: FULL keeps every acknowledged write through a power cut; NORMAL may lose the last ones.
+        read_deadline_s: longest read, in seconds; None for no limit.
+        write_deadline_s: longest single write function, in seconds; None for no limit.
+        queue_limit: how many functions may wait for a lane before `busy` is answered.
+        busy_timeout_s: how long to wait for another process's lock, in seconds.
+        application_id: see `sqlite.Options`.
+    """
+
+    def __init__(  # noqa: PLR0913  (each is a setting of the service)
+        self,
+        path: str,
+        *,
+        readers: int = 3,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        read_deadline_s: float | None = 10.0,
+        write_deadline_s: float | None = 60.0,
+        queue_limit: int = 2000,
+        busy_timeout_s: float = 30.0,
+        application_id: int = 0,
+    ) -> None:
+        if path == MEMORY:
+            raise BadSetting("a database in memory is another one for each connection. Name a file.")
+        share_kib = (CACHE_BUDGET_KIB - PROBE_CACHE_KIB) // (readers + WRITER_SHARE)
+        base = {"synchronous": synchronous, "busy_timeout_s": busy_timeout_s, "application_id": application_id}
+        self.path = self.shown = path
+        self.folder = Path(path).absolute().parent
+        self.queue_limit = queue_limit
+        self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        write_options = Options(cache_kib=share_kib * WRITER_SHARE, **base)  # type: ignore[arg-type]
+        read_options = Options(cache_kib=share_kib, query_only=True, **base)  # type: ignore[arg-type]
+        self._engines = [create_engine(path, options) for options in (write_options, read_options)]
+        self._writer = Writer("writer", self._engines[0], self._writes, path, write_deadline_s, busy_timeout_s=busy_timeout_s)
+        self._readers = [
+            Reader(f"reader-{number}", self._engines[1], self._reads, path, read_deadline_s) for number in range(readers)
+        ]
+        self._probe_options = Options(cache_kib=PROBE_CACHE_KIB, query_only=True, **base)  # type: ignore[arg-type]
+        self._probe: apsw.Connection | None = None
+        self._boot = secrets.token_hex(4)
+        self._process_id = os.getpid()
+        self._draining: asyncio.Future[None] | None = None
+
+    @classmethod
+    def open_file(cls, path: str, **settings: Any) -> Self:
+        """An open database. See the class for the settings and `sqlite.open_connection` for what it raises."""
+        database = cls(path, **settings)
+        opened: list[Lane] = []
+        try:
+            for lane in (database._writer, *database._readers):
+                lane.open()
+                opened.append(lane)
+            database._probe = open_connection(path, database._probe_options)
+            database._probe.set_busy_handler(None)  # it is asked on the event loop, which does not wait
+        except BaseException:
+            for lane in opened:
+                lane.jobs.put(None)
+            for lane in opened:
+                lane.join()
+            raise
+        return database
+
+    async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """On one of the reader threads; see `Database.read`."""
+        return await self._submit(self._reads, fn, args, kwargs)  # type: ignore[no-any-return]
+
+    async def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """On the writer thread; see `Database.write`."""
+        return await self._submit(self._writes, fn, args, kwargs)  # type: ignore[no-any-return]
+
+    async def _submit(
+        self, jobs: "queue.SimpleQueue[Job | None]", fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if self._probe is None:
+            raise Busy("the service is stopping. Try again in a moment.")
+        if os.getpid() != self._process_id:
+            raise RuntimeError("a Database does not survive fork: its threads are in the parent. Open it in the child.")
+        if jobs.qsize() >= self.queue_limit:
+            raise Busy(f"{self.queue_limit} requests wait for the database already. Try again in a moment.")
+        job = Job(fn, args, kwargs)
+        jobs.put(job)
+        return await job.wait()
+
+    @property
+    def revision(self) -> str:
+        """A text that is different after every commit, by this process or another; it means nothing after a restart.
+
+        The one database call allowed on the event loop: 2 us, no disk. The probe is a connection of its own that never
+        writes, so SQLite counts everybody's commits for it, ours too.
+
+        Source: https://sqlite.org/pragma.html#pragma_data_version
+        """
+        if self._probe is None:
+            raise Busy("the service is stopping. Try again in a moment.")
+        try:
+            return f"{self._boot}-{self._probe.pragma('data_version')}"
+        except apsw.BusyError:  # another process recovers the file: what was known may not hold
+            return f"{self._boot}-{secrets.token_hex(8)}"
+
+    async def close(self) -> None:
+        """Run what still waits, then end every thread and close every file. Nothing is left behind, even if it is cancelled."""
+        if self._draining is None:
+            probe, self._probe = self._probe, None
+            self._draining = asyncio.ensure_future(asyncio.to_thread(self._drain, probe))
+        await asyncio.shield(self._draining)
+
+    def _drain(self, probe: apsw.Connection | None) -> None:
+        # Readers first: the writer's last checkpoint can then cut the WAL to nothing.
+        for _ in self._readers:
+            self._reads.put(None)
+        for reader in self._readers:
+            reader.join()
+        self._writes.put(None)
+        self._writer.join()
+        for engine in self._engines:
+            engine.dispose()
+        if probe is not None:
+            probe.close()
+        self._refuse_late_comers()
+
+    def _refuse_late_comers(self) -> None:
+        """Answer jobs that came from other threads while the lanes were ending."""
+        stopping = Busy("the service is stopping. Try again in a moment.")
+        for jobs in (self._reads, self._writes):
+            while not jobs.empty():
+                job = jobs.get()
+                if job is not None and job.start():
+                    answer([(job, None, stopping)])
