@@ -22,8 +22,10 @@ from bench.bulk import bulk_requests
 from bench.commands import import_home, start
 from bench.large import LARGE, SMALL, large
 from bench.load import drive, request_bytes
+from bench.postgresql import postgresql
 from bench.processes import REPOSITORY, BenchError, constant, homedex_environment, pinnable
 from bench.report import Figure, table, write
+from bench.transfer import transfer
 from bench.under_load import READERS, WARM_UP_S, WINDOW_S, memory, reads, writes
 
 LONGEST_S = 590
@@ -50,9 +52,10 @@ SECTIONS: dict[str, Callable[[Path], list[Figure]]] = {
     "start": start,
     "import": import_home,
     "memory": memory,
+    "postgresql": postgresql,
 }
-ALONE: dict[str, Callable[[Path], list[Figure]]] = {"bulk": bulk_requests, "large": large}
-"""Sections that are run when they are asked for by name; `large` takes many minutes, `bulk` one or two."""
+ALONE: dict[str, Callable[[Path], list[Figure]]] = {"bulk": bulk_requests, "large": large, "transfer": transfer}
+"""Sections that are run when they are asked for by name; `large` takes many minutes, the others a few."""
 
 
 def main() -> int:
@@ -87,8 +90,8 @@ def main() -> int:
 
 def _measure(chosen: list[str], figures: list[Figure]) -> None:
     """Run the sections in the order they were asked for, and keep what each has found even if the next one fails."""
-    if not all(find_spec(name) for name in ("aiosqlite", "greenlet")):
-        raise BenchError("the recipe needs aiosqlite: pip install -c constraints.txt '.[bench]'")
+    if not all(find_spec(name) for name in ("aiosqlite", "asyncpg", "greenlet")):
+        raise BenchError("the recipe needs aiosqlite and asyncpg: pip install -c constraints.txt '.[bench]'")
     if not pinnable():
         print("This machine offers one core only, or no pinning: servers and client share what there is.")
     with tempfile.TemporaryDirectory(prefix="homedex-bench-") as root:

@@ -18,7 +18,7 @@ SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
 
 
 async def recipe_settings(folder: Path) -> dict[str, Any]:
-    os.environ["RECIPE_DATABASE"] = str(folder / "recipe-settings.db")
+    os.environ["RECIPE_DATABASE"] = f"sqlite+aiosqlite:///{folder / 'recipe-settings.db'}"
     from bench.recipe import app as recipe  # noqa: PLC0415  (it reads the environment when imported)
 
     recipe.Base.metadata.create_all(recipe.engine)

@@ -64,19 +64,23 @@ class Program:
 Start = Callable[[Path], AbstractContextManager[Server]]
 
 
-def recipe(folder: Path) -> AbstractContextManager[Server]:
-    """The baseline on a database in `folder`."""
+def recipe(folder: Path, url: str | None = None) -> AbstractContextManager[Server]:
+    """The baseline on a database in `folder`, or on a PostgreSQL server."""
     port = free_port()
-    environment = os.environ | {"RECIPE_DATABASE": str(folder / "recipe.db")}
-    program = Program("the recipe", uvicorn("bench.recipe.app:app", port), environment, "/devices?limit=1")
+    environment = os.environ | {"RECIPE_DATABASE": url or f"sqlite+aiosqlite:///{folder / 'recipe.db'}"}
+    name = "the recipe" if url is None else "the recipe on PostgreSQL"
+    program = Program(name, uvicorn("bench.recipe.app:app", port), environment, "/devices?limit=1")
     return running(program, port, folder)
 
 
-def homedex(folder: Path) -> AbstractContextManager[Server]:
-    """Homedex as it is shipped, on a database in `folder`."""
+def homedex(folder: Path, url: str | None = None) -> AbstractContextManager[Server]:
+    """Homedex as it is shipped, on a database in `folder`, or on a PostgreSQL server."""
     port = free_port()
     environment = homedex_environment(folder) | {"HOMEDEX_HOST": "127.0.0.1", "HOMEDEX_PORT": str(port)}
-    program = Program("Homedex", [sys.executable, "-m", "homedex", "serve"], environment, "/livez")
+    if url is not None:
+        environment["DATABASE_URL"] = url
+    name = "Homedex" if url is None else "Homedex on PostgreSQL"
+    program = Program(name, [sys.executable, "-m", "homedex", "serve"], environment, "/livez")
     return running(program, port, folder)
 
 

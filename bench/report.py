@@ -25,6 +25,7 @@ class Figure:
         better: which way is better.
         times: the bar, as times better than the recipe.
         most: the bar, as the largest allowed value.
+        least: the bar, as the smallest allowed value.
         client_share: the largest share of its core that the load client used.
     """
 
@@ -35,6 +36,7 @@ class Figure:
     better: Literal["more", "less"] = "more"
     times: float | None = None
     most: float | None = None
+    least: float | None = None
     client_share: float = 0.0
 
     @property
@@ -48,7 +50,11 @@ class Figure:
     @property
     def bar(self) -> str:
         """The bar in words; empty when there is none."""
-        bars = [f"{self.times:g}x" if self.times else "", f"<= {self.most:g} {self.unit}" if self.most else ""]
+        bars = [
+            f"{self.times:g}x" if self.times else "",
+            f"<= {self.most:g} {self.unit}" if self.most else "",
+            f">= {self.least:,.0f} {self.unit}" if self.least else "",
+        ]
         return ", ".join(filter(None, bars))
 
     @property
@@ -58,7 +64,8 @@ class Figure:
             return None
         fast = self.times is None or (self.ratio or 0.0) >= self.times
         small = self.most is None or median(self.homedex) <= self.most
-        return fast and small
+        many = self.least is None or median(self.homedex) >= self.least
+        return fast and small and many
 
     def cells(self) -> list[str]:
         """The figure as a row of the table."""

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,33 +119,45 @@ def both_filled(folder: Path) -> Iterator[tuple[Side, Side]]:
 
 
 def in_turns(sides: tuple[Side, Side], connections: int, requests: Callable[[Side], Iterator[bytes]]) -> Rounds:
-    """The recipe, Homedex, the recipe, Homedex, …: what else the machine does meets both alike.
-
-    Raises:
-        BenchError: an answer of either had another status than 2xx.
-    """
-    rounds = Rounds([], [])
+    """The recipe, Homedex, the recipe, Homedex, …; see `take_turns`."""
     ours, baseline = sides
+    theirs, own = take_turns((baseline, ours), connections, requests)
+    return Rounds(own, theirs)
+
+
+def take_turns(
+    sides: Sequence[Side], connections: int, requests: Callable[[Side], Iterator[bytes]], *, window_s: float = WINDOW_S
+) -> list[list[Load]]:
+    """The same load on each, one after another, and again: what else the machine does meets all alike.
+
+    Returns: for each side its rounds.
+    Raises:
+        BenchError: an answer had another status than 2xx.
+    """
+    rounds: list[list[Load]] = [[] for _ in sides]
+    width = max(len(side.server.name) for side in sides)
     for _ in range(ROUNDS):
-        for side, loads in ((baseline, rounds.recipe), (ours, rounds.homedex)):
-            load = drive(side.server, requests(side), connections=connections, seconds=WINDOW_S, warm_up_s=WARM_UP_S)
+        for side, loads in zip(sides, rounds, strict=True):
+            load = drive(side.server, requests(side), connections=connections, seconds=window_s, warm_up_s=WARM_UP_S)
             side.no_failures(load)
             loads.append(load)
             print(
-                f"  {side.server.name:<11} {load.per_second:>8,.0f}/s  p50 {load.percentile_ms(50):7.1f} ms  "
+                f"  {side.server.name:<{width}} {load.per_second:>8,.0f}/s  p50 {load.percentile_ms(50):7.1f} ms  "
                 f"p99 {load.percentile_ms(99):7.1f} ms  {load.body_bytes:>6,} bytes  client {load.client_share:4.0%}",
                 flush=True,
             )
     return rounds
 
 
+def a_page(side: Side) -> Iterator[bytes]:
+    return itertools.repeat(request_bytes("GET", f"{side.devices}?limit=50"))
+
+
+def one_each(side: Side) -> Iterator[bytes]:
+    return itertools.cycle([request_bytes("GET", f"{side.devices}/{device_id(n)}") for n in range(DEVICES)])
+
+
 def reads(folder: Path) -> list[Figure]:
-    def a_page(side: Side) -> Iterator[bytes]:
-        return itertools.repeat(request_bytes("GET", f"{side.devices}?limit=50"))
-
-    def one_each(side: Side) -> Iterator[bytes]:
-        return itertools.cycle([request_bytes("GET", f"{side.devices}/{device_id(n)}") for n in range(DEVICES)])
-
     with both_filled(folder) as sides:
         print(f" GET 50 devices, {READERS} connections")
         pages = in_turns(sides, READERS, a_page)
@@ -186,3 +198,7 @@ def rate(load: Load) -> float:
 
 def p99(load: Load) -> float:
     return load.percentile_ms(99)
+
+
+def p50(load: Load) -> float:
+    return load.percentile_ms(50)
