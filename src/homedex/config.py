@@ -34,6 +34,11 @@ class Settings(BaseSettings):
         default=2000, ge=1, le=1_000_000, description="requests that may wait for the database before 503 busy"
     )
     keep_changes_days: int = Field(default=0, ge=0, le=36500, description="how long changes are kept; 0: for ever")
+    backup_schedule: str = Field(
+        default="daily", description="how often it is backed up: daily, hourly, weekly, 15m, 6h, 2d or off"
+    )
+    backup_dir: str | None = Field(default=None, description="where backups lie; by default `backups` beside the database")
+    backup_keep: str = Field(default="7d 4w 12m", description="the newest backup of so many days, weeks, months is kept")
     allowed_hosts: str = Field(default="", description="further host names it may be asked by, with commas between; * for any")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least important line to log")
     log_format: Literal["text", "json"] = Field(default="text", description="how a line of the log looks")

@@ -32,6 +32,7 @@
     ├── MigrationFailed              500  exit 9    the schema is as it was
     ├── BadSetting                   500  exit 2    a setting or option has no meaning
     ├── BadSource                    422  exit 3    what was to be imported is missing, broken or of an unknown version
+    ├── BadBackup                    409  exit 13   a backup is damaged, or is none
     ├── SourceUnreachable            503  exit 10   the other side refused, hung up or does not answer
     ├── SourceDenied                 401  exit 11   the other side does not accept the token
     └── PlanHeld                     409  exit 12   the plan removes more than the guard allows
@@ -289,6 +290,13 @@ class BadSource(HomedexError):
     advice = "Check that the path leads to a Home Assistant configuration folder; copy it afresh if a file in it is broken."
 
 
+class BadBackup(HomedexError):
+    """A backup is damaged, or the file is none."""
+
+    slug, title, status, exit_code = "bad-backup", "Bad backup", 409, 13
+    advice = "Take another one: `homedex backup list` shows all there are. Make a new backup now, and check the disk they lie on."
+
+
 class SourceUnreachable(HomedexError):
     """The other side refused the connection, hung up or does not answer."""
 
@@ -308,3 +316,15 @@ class PlanHeld(HomedexError):
 
     slug, title, status, exit_code = "plan-held", "Plan held", 409, 12
     advice = "Look at the plan with `--dry-run`. If those removals are meant, run it again with `--allow-removals`."
+
+
+def read(said: str) -> HomedexError | None:
+    """The error whose text another process wrote as its last line; None where that is none of ours."""
+    title, _, detail = said.strip().rpartition("\n")[2].partition(": ")
+    kinds, found = [HomedexError], None
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        if kind.title == title and "title" in vars(kind):
+            found = kind
+    return None if found is None else found(detail)

@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
-from homedex.api.app import PLAIN_ROUTES, ROUTES, openapi_document
+from homedex.api.app import BACKUP_ROUTES, PLAIN_ROUTES, ROUTES, openapi_document
 from homedex.api.openapi import ALWAYS
 
 pytestmark = pytest.mark.sqlite
@@ -70,7 +70,7 @@ def test_every_reference_in_it_leads_somewhere() -> None:
 
 
 def test_every_route_is_in_it_and_nothing_else() -> None:
-    assert set(OPERATIONS) == {(route.method.lower(), route.path) for route in (*ROUTES, *PLAIN_ROUTES)}
+    assert set(OPERATIONS) == {(route.method.lower(), route.path) for route in (*ROUTES, *BACKUP_ROUTES, *PLAIN_ROUTES)}
 
 
 def test_every_operation_has_an_id_of_its_own() -> None:

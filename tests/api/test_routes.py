@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from starlette.routing import Route as Served
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from homedex.api.app import PLAIN_ROUTES, ROUTES, _app_of_routes, create_app
+from homedex.api.app import BACKUP_ROUTES, PLAIN_ROUTES, ROUTES, _app_of_routes, create_app
 from homedex.api.problem_pages import PROBLEM_ROUTES
 from homedex.registry import schema
 from homedex.storage.database import Database
@@ -16,7 +16,14 @@ from homedex.storage.database import Database
 pytestmark = pytest.mark.sqlite
 
 SERVED = [one for one in _app_of_routes().routes if isinstance(one, Served)]
-NAMES = {"device_id": "boiler", "entity_id": "sensor.boiler", "area_id": "attic", "source_id": "manual", "slug": "busy"}
+NAMES = {
+    "name": "x",
+    "device_id": "boiler",
+    "entity_id": "sensor.boiler",
+    "area_id": "attic",
+    "source_id": "manual",
+    "slug": "busy",
+}
 
 
 class Watched:
@@ -49,7 +56,7 @@ def test_no_route_is_hidden_by_another(watched: Watched, number: int) -> None:
 
 
 def test_every_route_of_the_list_is_served_and_no_other() -> None:
-    listed = {(route.method, route.path, route.endpoint) for route in (*ROUTES, *PLAIN_ROUTES)}
+    listed = {(route.method, route.path, route.endpoint) for route in (*ROUTES, *BACKUP_ROUTES, *PLAIN_ROUTES)}
     listed |= {("HEAD", path, endpoint) for method, path, endpoint in listed if method == "GET"}
     listed |= {(method, path, endpoint) for path, endpoint in PROBLEM_ROUTES for method in ("GET", "HEAD")}
     served = {(method, route.path, route.endpoint) for route in SERVED for method in route.methods or ()}

@@ -12,12 +12,14 @@ from pydantic import BaseModel
 
 from homedex import __version__
 from homedex.api import areas, bulk, devices, entities, health, problem_pages, problems
+from homedex.api import backups as backups_api
 from homedex.api.deps import JSON, MERGE_PATCH, NDJSON
 from homedex.api.lists import CSV
 from homedex.api.openapi import DESCRIPTION, document
 from homedex.api.requests import Requests
 from homedex.registry import inputs, schemas
 from homedex.registry.areas import AREAS
+from homedex.registry.backups import Backups
 from homedex.registry.changes import CHANGES
 from homedex.registry.devices import DEVICES
 from homedex.registry.entities import ENTITIES
@@ -159,6 +161,22 @@ ROUTES = (
     ),
 )
 
+BACKUP_ROUTES = (
+    Route("GET", f"{V1}/backups", backups_api.list_backups, "backups", {200: schemas.Backups}, (404,)),
+    Route(
+        *("POST", f"{V1}/backups", backups_api.create_backup, "backups"),
+        *({201: schemas.MadeBackup, 200: schemas.MadeBackup}, (404, 409)),
+    ),
+    Route(
+        *("POST", f"{V1}/backups/prune", backups_api.prune_backups, "backups", {200: schemas.Pruned}, (404,)),
+        parameters={"dry_run": ("only say which", ("true", "false"))},
+    ),
+    Route("GET", f"{V1}/backups/{{name}}", backups_api.get_backup, "backups", {200: schemas.Backup}, (404,)),
+    Route("GET", f"{V1}/backups/{{name}}/file", backups_api.download_backup, "backups", {200: backups_api.ZSTD}, (404,)),
+    Route("POST", f"{V1}/backups/{{name}}/verify", backups_api.verify_backup, "backups", {200: schemas.Backup}, (404, 409)),
+    Route("DELETE", f"{V1}/backups/{{name}}", backups_api.remove_backup, "backups", {204: None}, (404,)),
+)
+
 PLAIN_ROUTES = (
     Route("GET", "/livez", health.livez, "health"),
     Route("GET", "/readyz", health.readyz, "health"),
@@ -173,12 +191,13 @@ def utc_now() -> datetime:
 
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document, without a database."""
-    return document(_app_of_routes(), ROUTES)
+    return document(_app_of_routes(), (*ROUTES, *BACKUP_ROUTES))
 
 
 def create_app(
     database: Database,
     *,
+    backups: Backups | None = None,
     clock: Callable[[], datetime] = utc_now,
     allowed_hosts: Container[str] | None = None,
     access_log: bool = False,
@@ -186,6 +205,7 @@ def create_app(
     """The HTTP service over an open registry, which it closes when it shuts down.
 
     Args:
+        backups: of the registry; None where there are none to be had over HTTP.
         clock: what time it is, aware.
         allowed_hosts: the names it may be asked by, in lower case and without a port; None means any.
         access_log: log a line for every request, not only for those that failed by our fault.
@@ -198,13 +218,14 @@ def create_app(
 
     app = _app_of_routes(lifespan)
     app.state.database, app.state.clock, app.state.keys_in_use = database, clock, set()
+    app.state.backups = backups
     problems.install(app)
     # Outside of the framework's own error handling, where `add_middleware` does not reach.
     framework_stack = app.build_middleware_stack
     app.build_middleware_stack = lambda: Requests(  # type: ignore[method-assign]
         framework_stack(), allowed_hosts=allowed_hosts, access_log=access_log
     )
-    app.openapi = lambda: document(app, ROUTES)  # type: ignore[method-assign]
+    app.openapi = lambda: document(app, (*ROUTES, *BACKUP_ROUTES))  # type: ignore[method-assign]
     return app
 
 
@@ -218,7 +239,7 @@ def _app_of_routes(lifespan: Any = None) -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # asking for a provider that is not there: 11 us a request
     )
-    for route in ROUTES:
+    for route in (*ROUTES, *BACKUP_ROUTES):
         app.add_api_route(
             route.path,
             route.endpoint,
@@ -234,7 +255,7 @@ def _app_of_routes(lifespan: Any = None) -> FastAPI:
         app.add_api_route(
             route.path, route.endpoint, methods=[route.method], response_model=None, tags=[route.tag], summary=summary
         )
-    for route in (*ROUTES, *PLAIN_ROUTES):  # probes and proxies ask by HEAD; the server leaves the body out
+    for route in (*ROUTES, *BACKUP_ROUTES, *PLAIN_ROUTES):  # probes and proxies ask by HEAD; the server leaves the body out
         if route.method == "GET":
             app.add_api_route(route.path, route.endpoint, methods=["HEAD"], response_model=None, include_in_schema=False)
     for path, page in problem_pages.PROBLEM_ROUTES:

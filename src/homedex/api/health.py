@@ -3,14 +3,17 @@
 import html
 import shutil
 from pathlib import Path
+from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from sqlalchemy import Connection, select, text
+from starlette.concurrency import run_in_threadpool
 
 from homedex.api.deps import database
 from homedex.errors import HomedexError
 from homedex.registry import schema
+from homedex.registry.backups import Backups
 from homedex.registry.tables import Device
 
 LEAST_FREE_BYTES = 16 * 1024 * 1024
@@ -51,7 +54,18 @@ async def readyz(request: Request) -> Response:
     if db.folder is not None:
         checks["disk"] = _disk(db.folder)
     ready = all(result == "ok" for result in checks.values())
-    return JSONResponse({"status": "ok" if ready else "not ready", "checks": checks}, 200 if ready else 503)
+    body: dict[str, Any] = {"status": "ok" if ready else "not ready", "checks": checks}
+    if request.app.state.backups is not None:
+        body["backups"] = await run_in_threadpool(_backups, request.app.state.backups)
+    return JSONResponse(body, 200 if ready else 503)
+
+
+def _backups(backups: Backups) -> dict[str, Any]:
+    """How safe the registry is; a service without backups serves all the same, and says so."""
+    try:
+        return backups.state()
+    except HomedexError as error:
+        return {"made_at": None, "verified_at": None, "problem": None, "trouble": error.detail}
 
 
 def _disk(folder: Path) -> str:

@@ -106,6 +106,10 @@ _CHECKS: Schema = {
             "properties": {
                 "status": {"enum": ["ok", "not ready"]},
                 "checks": {"type": "object", "additionalProperties": {"type": "string"}},
+                "backups": {
+                    "type": "object",
+                    "properties": {key: {"type": ["string", "null"]} for key in ("made_at", "verified_at", "problem", "trouble")},
+                },
             },
         }
     }

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from homedex import __version__
-from homedex.cli import ingest, query, serve, transfer
+from homedex.cli import backup, ingest, query, serve, transfer
 
 app = typer.Typer(
     invoke_without_command=False,
@@ -23,6 +23,7 @@ app.add_typer(ingest.sync_app, name="sync")
 for listed in (query.devices, query.entities, query.areas, query.sources, query.changes):
     app.command(listed.__name__, context_settings=query.ANY_FILTER)(listed)
 app.command("export")(ingest.export)
+app.add_typer(backup.backup_app, name="backup")
 app.command("transfer")(transfer.transfer)
 app.command("openapi")(serve.openapi)
 app.command("doctor")(query.doctor)

@@ -39,7 +39,9 @@ def demo() -> None:
     from homedex.ingest import demo as made_up
     from homedex.registry import schema
 
-    settings = load_settings().model_copy(update={"database_url": "sqlite:///demo.db", "replica_url": None})
+    settings = load_settings().model_copy(
+        update={"database_url": "sqlite:///demo.db", "replica_url": None, "backup_schedule": "off"}
+    )
     try:
         listening = listen(settings)
     except BadSetting:
@@ -170,17 +172,18 @@ def run(settings: "Settings", target: str, listening: "socket.socket") -> None:
     import uvicorn
 
     from homedex.api import logs
-    from homedex.api.app import create_app
+    from homedex.api.app import create_app, utc_now
     from homedex.api.health import has_devices, ways_to_fill
     from homedex.api.protocol import ProblemProtocol
-    from homedex.cli.wire import lane_settings
+    from homedex.cli.wire import backups_of, lane_settings
     from homedex.registry import schema
 
+    backups = backups_of(settings, target)
     logs.configure(settings.log_level, settings.log_format)
     say = logging.getLogger(__name__).info if settings.log_format == "json" else partial(typer.echo, err=True)
     database = schema.open_registry(target, **lane_settings(settings))
     config = uvicorn.Config(
-        create_app(database, allowed_hosts=settings.hosts(), access_log=settings.access_log),
+        create_app(database, backups=backups, allowed_hosts=settings.hosts(), access_log=settings.access_log),
         http=ProblemProtocol,
         ws="none",  # no route speaks WebSocket: one that asks for it is answered like any other
         log_config=None,
@@ -197,9 +200,13 @@ def run(settings: "Settings", target: str, listening: "socket.socket") -> None:
             ways = ways_to_fill(address(settings, listening), program)
             lines = "\n".join(f"  {whence}:\n    {command}" for whence, command in ways)
             say(f"The registry is empty. Fill it\n{lines}")
-        housekeeping = asyncio.create_task(forget_changes(database, settings.keep_changes_days))
+        housekeeping = [
+            asyncio.create_task(forget_changes(database, settings.keep_changes_days)),
+            asyncio.create_task(backups.run(database, utc_now)),
+        ]
         await uvicorn.Server(config).serve(sockets=[listening])
-        housekeeping.cancel()
+        for task in housekeeping:
+            task.cancel()
         await database.close()
 
     # uvicorn raises the signal again once it has shut down: then it means that all went well.

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -14,6 +14,9 @@ from homedex.errors import BadSetting, StorageUnavailable
 from homedex.registry import schema
 from homedex.storage.database import Database
 from homedex.storage.urls import is_postgresql, target_of
+
+if TYPE_CHECKING:
+    from homedex.registry.backups import Backups
 
 
 def load_settings() -> Settings:
@@ -82,6 +85,15 @@ async def registry(*, create: bool, scratch: bool = False, as_it_is: bool = Fals
             yield database
         finally:
             await database.close()
+
+
+def backups_of(settings: Settings, target: str) -> "Backups":
+    """The backups of this environment's registry; raises BadSetting."""
+    from homedex.registry.backups import Backups, interval
+    from homedex.storage.backup_folder import Keep
+
+    folder = None if settings.backup_dir is None else Path(settings.backup_dir)
+    return Backups(target, folder, every=interval(settings.backup_schedule), keep=Keep.parse(settings.backup_keep))
 
 
 def lane_settings(settings: Settings) -> dict[str, Any]:

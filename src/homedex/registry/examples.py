@@ -128,6 +128,23 @@ BULK: dict[str, Any] = {
         },
     ],
 }
+BACKUP: dict[str, Any] = {
+    "name": "homedex-2026-11-22T13-52-56Z.db.zst",
+    "size_bytes": 13120,
+    "verified_at": "2026-11-22T13:52:57.102334Z",
+    "problem": None,
+    "format": 1,
+    "program": "homedex 0.1.0",
+    "schema_revision": "0002",
+    "application_id": 1213023320,
+    "engine": "sqlite",
+    "made_at": "2026-11-22T13:52:56.700259Z",
+    "reason": "schedule",
+    "sequence": 2,
+    "tables": {"devices": {"rows": 1, "digest": "af5b13336e13c0138f43d5b6fa3312ed"}},
+    "database_bytes": 249856,
+    "sha256": "9f2c5a7d1be04c3f8a6e7d2b1c0f9e8d7c6b5a4f3e2d1c0b9a8f7e6d5c4b3a29",
+}
 PROBLEM: dict[str, Any] = {
     "type": "/problems/not-found",
     "title": "Not found",

@@ -8,7 +8,7 @@ from homedex.storage import migrate
 from homedex.storage.database import Database
 
 if TYPE_CHECKING:
-    from homedex.storage.transfer import Progress, Proof
+    from homedex.storage.transfer import Progress, Proof, Shape
 
 APPLICATION_ID = 0x484D4458
 """`HMDX`: what PRAGMA application_id and `file` show of a registry."""
@@ -34,8 +34,15 @@ def open_registry(target: str, **settings: Any) -> Database:
 
 def transfer(source: str, target: str, progress: "Progress") -> "list[Proof]":
     """Copy a registry into an empty database, search index and all; see `storage.transfer`."""
-    from homedex.registry.search import add_all  # noqa: PLC0415  (most who bring a schema up to date need neither)
-    from homedex.registry.tables import Base  # noqa: PLC0415
-    from homedex.storage import transfer as moving  # noqa: PLC0415
+    from homedex.storage import transfer as moving  # noqa: PLC0415  (most who bring a schema up to date need it not)
 
-    return moving.transfer(source, target, moving.Shape(Base.metadata, MIGRATIONS, APPLICATION_ID, add_all), progress)
+    return moving.transfer(source, target, shape(), progress)
+
+
+def shape() -> "Shape":
+    """What a registry consists of."""
+    from homedex.registry.search import add_all  # noqa: PLC0415  (as above)
+    from homedex.registry.tables import Base  # noqa: PLC0415
+    from homedex.storage.transfer import Shape  # noqa: PLC0415
+
+    return Shape(Base.metadata, MIGRATIONS, APPLICATION_ID, add_all, f"homedex {homedex.__version__}")

@@ -227,6 +227,62 @@ class BulkAnswer(BaseModel):
     results: list[BulkResult]
 
 
+class TableContents(BaseModel):
+    """What a table holds."""
+
+    rows: int = Field(ge=0)
+    digest: str = Field(description="of all its rows, in the order of their key: equal contents, equal digests")
+
+
+class Backup(BaseModel):
+    """A backup. What it says of itself is null where its file cannot be read."""
+
+    model_config = example(examples.BACKUP)
+
+    name: str
+    size_bytes: int = Field(description="of its file", ge=0)
+    verified_at: Time | None = Field(description="when it was last restored to a scratch place and found right")
+    problem: str | None = Field(description="what is wrong with it, as far as is known")
+    format: int | None
+    program: str | None
+    schema_revision: str | None
+    application_id: int | None
+    engine: str | None = Field(description="sqlite or postgresql: what it was made of")
+    made_at: Time | None = Field(description="the moment whose state it holds")
+    reason: str | None = Field(description="command, schedule, request or upgrade")
+    sequence: int | None = Field(description="the last change in it, by `seq`")
+    tables: dict[str, TableContents] | None
+    database_bytes: int | None = Field(description="of the database in it")
+    sha256: str | None = Field(description="of the database in it")
+
+
+class MadeBackup(Backup):
+    """A backup that was asked for."""
+
+    model_config = example(examples.BACKUP | {"new": True})
+
+    new: bool = Field(description="false where nothing had changed since the newest one, which this is then")
+
+
+class Backups(BaseModel):
+    """All backups there are, newest first."""
+
+    model_config = example({"backups": [examples.BACKUP], "every_s": 86400, "trouble": None})
+
+    backups: list[Backup]
+    every_s: float | None = Field(description="seconds between two scheduled backups; null: none are scheduled")
+    trouble: str | None = Field(description="why the last scheduled backup was not made; null if it was")
+
+
+class Pruned(BaseModel):
+    """Which backups nothing asks to be kept."""
+
+    model_config = example({"dry_run": False, "removed": ["homedex-2026-01-22T13-52-56Z.db.zst"]})
+
+    dry_run: bool
+    removed: list[str]
+
+
 class FieldError(BaseModel):
     """One place where the input breaks a rule."""
 

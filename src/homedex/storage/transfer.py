@@ -24,6 +24,7 @@ from homedex.errors import BadSource, Conflict
 from homedex.storage import bulk_load
 from homedex.storage.copy_text import read_lines, stored, write_lines
 from homedex.storage.database import Database
+from homedex.storage.digests import Contents
 from homedex.storage.looking import look, schema_revision, snapshot, table_names
 from homedex.storage.migrate import head_revision, refuse_newer, upgrade
 from homedex.storage.rows import run
@@ -37,13 +38,6 @@ REFUSALS = {"22", "23"}
 """Classes of SQLSTATE: data that a type cannot hold, and constraints."""
 
 Progress = Callable[[str, int, int], None]
-
-
-class Contents(NamedTuple):
-    """What a table holds."""
-
-    rows: int
-    digest: str
 
 
 class Proof(NamedTuple):
@@ -63,20 +57,23 @@ class Shape:
         scripts: the migrations that make them.
         application_id: see `sqlite.Options`.
         finish: makes in the target what follows from the rows, such as a search index; called in the transaction that wrote them.
+        program: who writes, name and version.
     """
 
     metadata: MetaData
     scripts: Path
     application_id: int
     finish: Callable[[Connection], None]
+    program: str = "homedex.storage"
 
 
-def transfer(source: str, target: str, shape: Shape, progress: Progress = lambda *_: None) -> list[Proof]:
+def transfer(source: str, target: str, shape: Shape, progress: Progress = lambda *_: None, *, moved: bool = True) -> list[Proof]:
     """Copy every table from one database to another that is empty, and whose schema is made first if need be. Blocks.
 
     Args:
         source, target: paths of SQLite files, or `postgresql://…` URLs.
         progress: told (what is being done, rows so far, rows in all); from another thread.
+        moved: the target takes the source's place, so nothing may be written meanwhile; False for a copy of one moment.
     Returns: what was proved of each table.
     Raises:
         Conflict: the target is not empty or is the source, the source was written meanwhile, or a digest differs.
@@ -85,7 +82,7 @@ def transfer(source: str, target: str, shape: Shape, progress: Progress = lambda
         DatabaseTooNew: one of the two is of a newer program.
     """
     between = _Between()
-    reader = threading.Thread(target=_read, args=(source, shape, between), name="homedex-transfer", daemon=True)
+    reader = threading.Thread(target=_read, args=(source, shape, between, moved), name="homedex-transfer", daemon=True)
     reader.start()
     try:
         between.take()  # once the source was seen to be one that can be read
@@ -140,9 +137,9 @@ class _Between:
 # --- the source ------------------------------------------------------------------------------------------------------------------
 
 
-def _read(source: str, shape: Shape, between: _Between) -> None:
+def _read(source: str, shape: Shape, between: _Between, moved: bool) -> None:
     try:
-        look(_known(source), lambda connection: _read_all(connection, source, shape, between))
+        look(_known(source), lambda connection: _read_all(connection, source, shape, between, moved))
     except BaseException as error:  # noqa: BLE001  (raised again by who waits for rows)
         between.stop(error)
 
@@ -153,11 +150,11 @@ def _known(source: str) -> str:
     return source
 
 
-def _read_all(connection: Connection, source: str, shape: Shape, between: _Between) -> None:
+def _read_all(connection: Connection, source: str, shape: Shape, between: _Between, moved: bool) -> None:
     metadata = shape.metadata
     with snapshot(connection):
         _check_schema(connection, source, shape)
-        before = _state(connection, metadata)
+        before = _state(connection, metadata) if moved else None
         between.put(None)
         between.put(sum(bulk_load.counts_of(connection, metadata).values()))
         for table in metadata.sorted_tables:
@@ -165,7 +162,7 @@ def _read_all(connection: Connection, source: str, shape: Shape, between: _Betwe
         between.put(bulk_load.numbers_given(connection, metadata))
     between.wait_until_written()
     with snapshot(connection):
-        between.put(_state(connection, metadata) != before)
+        between.put(moved and _state(connection, metadata) != before)
 
 
 def _check_schema(connection: Connection, source: str, shape: Shape) -> None:

@@ -1,0 +1,79 @@
+"""Routes of backups. Restoring one in place needs the service to be stopped, so that is a command alone."""
+
+from typing import Annotated
+
+from fastapi import Path, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from homedex.api.deps import JSON, check_accepts, options_of
+from homedex.errors import NotFound
+from homedex.registry.backups import Backups
+
+ZSTD = "application/zstd"
+FLAG = ("true", "false")
+Name = Annotated[str, Path(max_length=255, description="such as homedex-2026-11-22T13-52-56Z.db.zst")]
+
+
+def backups(request: Request) -> Backups:
+    """The backups this app was made with."""
+    found: Backups | None = request.app.state.backups
+    if found is None:
+        raise NotFound("this service keeps no backups.")
+    return found
+
+
+async def list_backups(request: Request) -> Response:
+    """List backups, newest first."""
+    check_accepts(request, JSON)
+    options_of(request, {})
+    own = backups(request)
+    found = await run_in_threadpool(own.folder.all)
+    every_s = None if own.every is None else own.every.total_seconds()
+    return JSONResponse({"backups": [one.as_dict() for one in found], "every_s": every_s, "trouble": own.trouble})
+
+
+async def create_backup(request: Request) -> Response:
+    """Make a backup, verified before it counts; of what has not changed there is one already."""
+    check_accepts(request, JSON)
+    options_of(request, {})
+    made = await backups(request).create("request")
+    return JSONResponse(made, 201 if made["new"] else 200)
+
+
+async def prune_backups(request: Request) -> Response:
+    """Remove the backups that are not to be kept."""
+    check_accepts(request, JSON)
+    dry_run = options_of(request, {"dry_run": FLAG}).get("dry_run") == "true"
+    removed = await run_in_threadpool(backups(request).prune, dry_run=dry_run)
+    return JSONResponse({"dry_run": dry_run, "removed": removed})
+
+
+async def get_backup(request: Request, name: Name) -> Response:
+    """Get what one backup holds."""
+    check_accepts(request, JSON)
+    options_of(request, {})
+    found = await run_in_threadpool(backups(request).folder.get, name)
+    return JSONResponse(found.as_dict())
+
+
+async def download_backup(request: Request, name: Name) -> Response:
+    """The file of one backup: `zstd -d` makes a SQLite database of it."""
+    check_accepts(request, ZSTD)
+    options_of(request, {})
+    found = await run_in_threadpool(backups(request).folder.get, name)
+    return FileResponse(found.path, media_type=ZSTD, filename=found.name)
+
+
+async def verify_backup(request: Request, name: Name) -> Response:
+    """Restore one backup to a scratch place and check all of it."""
+    check_accepts(request, JSON)
+    options_of(request, {})
+    return JSONResponse(await backups(request).verify(name))
+
+
+async def remove_backup(request: Request, name: Name) -> Response:
+    """Remove one backup."""
+    options_of(request, {})
+    await run_in_threadpool(backups(request).remove, name)
+    return Response(status_code=204)

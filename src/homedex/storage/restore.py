@@ -1,0 +1,201 @@
+"""A database made of a backup. At every moment the old database is whole in its place, or the new one is.
+
+What is restored is unpacked, verified and brought to the newest schema beside the target, under another name. Then the target is
+taken from everybody, gets a second name that keeps it, and its first name goes to the new file, in one step of the file system.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+
+from homedex.errors import BadBackup, Busy, Conflict, StorageFull, StorageUnavailable
+from homedex.storage.backup import Tell, faults, verify_file
+from homedex.storage.backup_file import Manifest, read_manifest
+from homedex.storage.backup_folder import LEAST_FREE_BYTES, sync_folder
+from homedex.storage.migrate import refuse_newer, upgrade
+from homedex.storage.sqlite import busy_handler, open_connection
+from homedex.storage.transfer import Shape, transfer
+from homedex.storage.urls import is_postgresql, shown
+
+UNFINISHED = ".restoring-"
+WAIT_S = 1.0
+"""How long to wait for a process that is about to let go of the database."""
+
+FIRST_LOCK_BYTE, LOCK_BYTES = 0x40000000, 512
+"""Where SQLite locks a file: every connection that has read one in WAL mode holds some of these bytes.
+
+Source: https://sqlite.org/src/file/src/os.h, PENDING_BYTE and what follows it.
+"""
+
+
+class Restored(NamedTuple):
+    """What a restore did.
+
+    Attributes:
+        manifest: what the backup said.
+        schema: the revision the database is at now.
+        aside: where the database that was there before is now; None if there was none.
+    """
+
+    manifest: Manifest
+    schema: str
+    aside: Path | None
+
+
+def restore(  # noqa: PLR0913  (each is said by who asks for it)
+    backup: Path,
+    target: str,
+    shape: Shape,
+    *,
+    at: datetime,
+    replace: bool = False,
+    tell: Tell = lambda *_: None,
+) -> Restored:
+    """Make a database of a backup, verified before anything is touched. Blocks.
+
+    Args:
+        backup: the file.
+        target: the path of a SQLite file, or the `postgresql://…` URL of an empty database.
+        at: now, aware UTC; part of the name that a database that was there gets.
+        replace: the target may be there already; nobody may have it open then.
+    Raises:
+        BadBackup: it is damaged, or of another program.
+        DatabaseTooNew: its schema is of a newer program.
+        Conflict: the target is there, or is not empty.
+        Busy: another process has the target open.
+        StorageFull, StorageUnavailable: there is no room, or the place cannot be written. Nothing was changed.
+    """
+    with faults(backup.parent):
+        manifest = read_manifest(backup)
+    if manifest.application_id != shape.application_id:
+        raise BadBackup(f"{backup} is a backup of another program (application id {manifest.application_id:#x}).")
+    refuse_newer(str(backup), manifest.schema_revision, shape.scripts)
+    if is_postgresql(target):
+        if replace:
+            raise Conflict(
+                f"{shown(target)} is not replaced in place. Make an empty database beside it with createdb, restore into that with "
+                "--to, and name it in DATABASE_URL."
+            )
+        return _into_server(backup, target, shape, manifest, tell)
+    place = Path(target).resolve()
+    if not replace and place.exists():
+        raise Conflict(f"{target} is there already. Name a file that is not, or restore in place with the service stopped.")
+    with faults(place.parent), _beside(place, manifest.database_bytes) as folder:
+        restored = verify_file(backup, folder, tell, called=str(backup))
+        _, schema = upgrade(str(restored), shape.scripts, application_id=shape.application_id)
+        _settle(restored)
+        tell("replace", 0, 0)
+        if not place.exists():
+            _give(restored, place)
+            return Restored(manifest, schema, None)
+        return Restored(manifest, schema, _replace(restored, place, at))
+
+
+def _into_server(backup: Path, url: str, shape: Shape, manifest: Manifest, tell: Tell) -> Restored:
+    with tempfile.TemporaryDirectory(prefix="homedex-") as name, faults(Path(name)):
+        restored = verify_file(backup, Path(name), tell, called=str(backup))
+        _, schema = upgrade(str(restored), shape.scripts, application_id=shape.application_id)
+        transfer(str(restored), url, shape, tell)
+    return Restored(manifest, schema, None)
+
+
+@contextmanager
+def _beside(place: Path, database_bytes: int) -> Iterator[Path]:
+    """A folder on the target's own disk, for this user alone; what a restore that was killed left there is removed first."""
+    if not place.parent.is_dir():
+        raise StorageUnavailable(f"the folder {place.parent} does not exist. Make it first.")
+    for left in place.parent.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    for left in place.parent.glob(f"{place.name}.before-restore-*"):
+        if place.exists() and left.samefile(place):  # a second name of the same file: it was killed before it took the first
+            left.unlink()
+    need = 2 * database_bytes + LEAST_FREE_BYTES  # an upgrade may write every page anew
+    free = shutil.disk_usage(place.parent).free
+    if free < need:
+        raise StorageFull(f"{place.parent} has {free:,} bytes free, and {need:,} are needed. Free some space. Nothing was changed.")
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=place.parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _settle(restored: Path) -> None:
+    """Have all of a database in its one file, and that on the disk."""
+    with closing(open_connection(str(restored))) as connection:
+        connection.pragma("journal_mode", "delete")
+    with restored.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _give(restored: Path, place: Path) -> None:
+    """Give the new file its name, which no file has."""
+    try:
+        os.link(restored, place)
+    except FileExistsError:
+        raise Conflict(f"{place} was made by somebody else meanwhile. It was left alone.") from None
+    except OSError:  # a file system without links
+        restored.rename(place)
+    sync_folder(place.parent)
+
+
+def _replace(restored: Path, place: Path, at: datetime) -> Path:
+    aside = place.with_name(f"{place.name}.before-restore-{at:%Y-%m-%dT%H-%M-%SZ}")
+    there = place.stat()
+    restored.chmod(there.st_mode & 0o777)
+    with suppress(PermissionError):
+        os.chown(restored, there.st_uid, there.st_gid)
+    with _alone(place) as whole:
+        journals = [] if whole else [path for path in (Path(f"{place}-wal"), Path(f"{place}-shm")) if path.exists()]
+        for journal in journals:  # of a database that SQLite cannot read; it would be taken for one of the new file's
+            journal.rename(Path(f"{aside}{journal.name.removeprefix(place.name)}"))
+        try:
+            os.link(place, aside)
+        except FileExistsError:
+            raise Conflict(f"{aside} is there already. Try again in a second.") from None
+        except OSError:  # a file system without links: for an instant there is no database in the place
+            place.rename(aside)
+        sync_folder(place.parent)
+        restored.replace(place)
+        sync_folder(place.parent)
+    return aside
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[bool]:
+    """A block in which no other process can use a database; whether all of it is in its one file now.
+
+    SQLite's own locks decide. A database that SQLite cannot read is locked the way SQLite would.
+
+    Raises:
+        Busy: another process has it open.
+    """
+    with closing(apsw.Connection(str(place), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        connection.set_busy_handler(busy_handler(WAIT_S))
+        try:
+            connection.pragma("locking_mode", "exclusive")
+            connection.pragma("journal_mode", "delete")
+            connection.execute("BEGIN EXCLUSIVE")
+        except apsw.BusyError:
+            raise _in_use(place) from None
+        except (apsw.NotADBError, apsw.CorruptError, apsw.IOError, apsw.ReadOnlyError):
+            whole = False
+        else:
+            whole = True
+            yield whole
+    if not whole:
+        with place.open("r+b") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, LOCK_BYTES, FIRST_LOCK_BYTE)
+            except OSError:
+                raise _in_use(place) from None
+            yield whole
+
+
+def _in_use(place: Path) -> Busy:
+    return Busy(f"another process has {place} open. Stop the service, and restore again. Nothing was changed.")
