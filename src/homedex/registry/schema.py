@@ -8,6 +8,7 @@ from homedex.storage import migrate
 from homedex.storage.database import Database
 
 if TYPE_CHECKING:
+    from homedex.storage.migration_plan import Plan
     from homedex.storage.transfer import Progress, Proof
 
 APPLICATION_ID = 0x484D4458
@@ -24,6 +25,13 @@ def head() -> str:
 def upgrade(target: str) -> tuple[str | None, str]:
     """Bring a registry to the newest schema; see `migrate.upgrade`."""
     return migrate.upgrade(target, MIGRATIONS, application_id=APPLICATION_ID)
+
+
+def plan(target: str) -> "Plan":
+    """What `upgrade` would run; see `migration_plan.plan`."""
+    from homedex.storage import migration_plan  # noqa: PLC0415  (only who asks for it needs it)
+
+    return migration_plan.plan(target, MIGRATIONS, application_id=APPLICATION_ID)
 
 
 def open_registry(target: str, **settings: Any) -> Database:
