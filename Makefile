@@ -1,6 +1,6 @@
 # Everything a person needs to run, test and measure Homedex. Only Python 3.11+ with venv, and make, must be there before.
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test test-slow test-contract test-home-assistant bench bench-large lint format clean
+.PHONY: help serve demo test test-slow test-contract test-home-assistant schema-fixture bench bench-large lint format clean
 
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -36,6 +36,9 @@ test-contract: .venv/ready-dev  ## 20,000 generated requests of the served OpenA
 
 test-home-assistant: .venv/ready-dev  ## the tests against a real Home Assistant, where one can be installed
 	$(BIN)/python -m pytest -q -rs -m home_assistant
+
+schema-fixture: .venv/ready-dev  ## before a release with a new migration: write tests/data/schemas of the newest schema
+	PYTHONPATH=tests $(BIN)/python tests/released.py
 
 bench: .venv/ready-bench  ## measure against the textbook recipe, in one run
 	$(BIN)/python -m bench

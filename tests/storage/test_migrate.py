@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-import textwrap
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from homedex.errors import DatabaseTooNew, MigrationFailed
 from homedex.registry import schema
 from homedex.storage import migrate
 from homedex.storage.sqlite import open_connection
+from scripts import write_scripts
 
 FIRST = """
     op.create_table("parent", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.Text))
@@ -33,25 +32,6 @@ FAIL = """
 ORPHAN = """
     op.execute("DELETE FROM parent")
 """
-
-
-def write_scripts(folder: Path, *bodies: str) -> Path:
-    """A folder of migrations 0001, 0002, … with these upgrades."""
-    (folder / "versions").mkdir(parents=True, exist_ok=True)
-    env = (
-        (schema.MIGRATIONS / "env.py")
-        .read_text()
-        .replace("Base.metadata", "None")
-        .replace("from homedex.registry.tables import Base", "")
-    )
-    (folder / "env.py").write_text(env)
-    for number, body in enumerate(bodies, 1):
-        down = None if number == 1 else f"{number - 1:04}"
-        head = (
-            f"import sqlalchemy as sa\nfrom alembic import op\nrevision = '{number:04}'\ndown_revision = {down!r}\ndef upgrade():\n"
-        )
-        (folder / "versions" / f"{number:04}_step.py").write_text(head + textwrap.indent(textwrap.dedent(body), "    "))
-    return folder
 
 
 def rows(path: Path, sql: str) -> list[Any]:
@@ -77,38 +57,6 @@ def test_a_difference_between_tables_and_migrations_is_noticed(registry_file: Pa
     connection.close()
     with pytest.raises(MigrationFailed, match="last_error"):
         migrate.run_alembic(str(registry_file), schema.MIGRATIONS, lambda command, config: command.check(config))
-
-
-def test_a_registry_of_the_first_schema_comes_up_with_all_its_rows(tmp_path: Path) -> None:
-    path, at = tmp_path / "old.db", "'2026-01-01T00:00:00.000000Z'"
-    to_first = partial(migrate.run_alembic, str(path), schema.MIGRATIONS, application_id=schema.APPLICATION_ID)
-    to_first(lambda command, config: command.upgrade(config, "0001"))
-    connection = open_connection(str(path))
-    connection.execute(f"INSERT INTO sources VALUES ('h', 'manual', 'H', 'ok', NULL, NULL, '{{}}', {at})")
-    connection.execute(
-        f"INSERT INTO areas VALUES ('h', 'hall', 'Diele', NULL, '[]', '[]', '{{}}', {at}, NULL, NULL, {at}, {at}, 1)"
-    )
-    for name in ("b", "a"):
-        connection.execute(
-            "INSERT INTO devices (device_id, source_id, name, area_id, labels, identifiers, connections, extra,"
-            " first_listed_at, created_at, modified_at, version)"
-            f" VALUES ('{name}', 'h', 'Lampe', 'hall', '[]', '[]', '[]', '{{}}', {at}, {at}, {at}, 7)"
-        )
-    connection.execute(f"INSERT INTO sightings VALUES ('a', {at}, 'x')")
-    connection.execute(
-        "INSERT INTO entities (id, entity_id, source_id, device_id, domain, labels, extra, first_listed_at, created_at,"
-        f" modified_at, version) VALUES ('e', 'light.a', 'h', 'a', 'light', '[]', '{{}}', {at}, {at}, {at}, 2)"
-    )
-    connection.execute(f"INSERT INTO device_ids VALUES ('old', 'a', 'split', {at})")
-    connection.close()
-    assert schema.upgrade(str(path)) == ("0001", schema.head())
-    assert rows(path, "SELECT number, device_id, version FROM devices ORDER BY 1") == [(1, "b", 7), (2, "a", 7)]
-    assert rows(path, "SELECT number, last_seen FROM sightings ORDER BY 1") == [(1, None), (2, at.strip("'"))]
-    assert rows(path, "SELECT id, device_id, version FROM entities") == [("e", "a", 2)]
-    assert rows(path, "SELECT old_id, device_id FROM device_ids") == [("old", "a")]
-    assert rows(path, "SELECT rowid FROM device_search WHERE device_search MATCH 'diele AND light'") == [(2,)]
-    assert rows(path, "SELECT rowid FROM entity_search WHERE entity_search MATCH 'lamp*'") == [(1,)]
-    assert rows(path, "PRAGMA foreign_key_check") == []
 
 
 def test_a_schema_is_not_taken_down(registry_file: Path) -> None:

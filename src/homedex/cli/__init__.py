@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from homedex import __version__
-from homedex.cli import backup, ingest, query, serve, transfer
+from homedex.cli import backup, ingest, migrate, query, serve, transfer
 
 app = typer.Typer(
     invoke_without_command=False,
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("demo")(serve.demo)
+app.command("migrate")(migrate.migrate)
 app.command("health")(serve.health)
 app.add_typer(ingest.import_app, name="import")
 app.add_typer(ingest.sync_app, name="sync")

@@ -48,7 +48,8 @@ def create(
     limit = None if unless_newer_than is None else timedelta(seconds=unless_newer_than)
     backups = _backups()
     with _progress() as tell:
-        made, new = create_here(backups, _now(), reason, verified=verify, unless_newer_than=limit, tell=tell)
+        how = {"verified": verify, "unless_newer_than": limit, "wait": limit is not None, "tell": tell}
+        made, new = create_here(backups, _now(), reason, **how)
     if as_json:
         typer.echo(json.dumps(made.as_dict() | {"new": new}))
     elif new:

@@ -175,13 +175,13 @@ def run(settings: "Settings", target: str, listening: "socket.socket") -> None:
     from homedex.api.app import create_app, utc_now
     from homedex.api.health import has_devices, ways_to_fill
     from homedex.api.protocol import ProblemProtocol
-    from homedex.cli.wire import backups_of, lane_settings
+    from homedex.cli.wire import backup_dir, backups_of, lane_settings
     from homedex.registry import schema
 
     backups = backups_of(settings, target)
     logs.configure(settings.log_level, settings.log_format)
     say = logging.getLogger(__name__).info if settings.log_format == "json" else partial(typer.echo, err=True)
-    database = schema.open_registry(target, **lane_settings(settings))
+    database = schema.open_registry(target, backup_dir=backup_dir(settings), **lane_settings(settings))
     config = uvicorn.Config(
         create_app(database, backups=backups, allowed_hosts=settings.hosts(), access_log=settings.access_log),
         http=ProblemProtocol,

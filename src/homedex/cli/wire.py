@@ -80,7 +80,7 @@ async def registry(*, create: bool, scratch: bool = False, as_it_is: bool = Fals
         if as_it_is:
             database = Database.open(path, application_id=schema.APPLICATION_ID, **lanes)
         else:
-            database = schema.open_registry(path, **lanes)
+            database = schema.open_registry(path, backup_dir=backup_dir(settings), **lanes)
         try:
             yield database
         finally:
@@ -92,8 +92,12 @@ def backups_of(settings: Settings, target: str) -> "Backups":
     from homedex.registry.backups import Backups, interval
     from homedex.storage.backup_folder import Keep
 
-    folder = None if settings.backup_dir is None else Path(settings.backup_dir)
-    return Backups(target, folder, every=interval(settings.backup_schedule), keep=Keep.parse(settings.backup_keep))
+    return Backups(target, backup_dir(settings), every=interval(settings.backup_schedule), keep=Keep.parse(settings.backup_keep))
+
+
+def backup_dir(settings: Settings) -> Path | None:
+    """Where backups lie; None where no setting says it."""
+    return None if settings.backup_dir is None else Path(settings.backup_dir)
 
 
 def lane_settings(settings: Settings) -> dict[str, Any]:

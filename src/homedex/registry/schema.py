@@ -1,5 +1,7 @@
 """The registry's schema in a file: where its migrations are, and the number that marks the file as ours."""
 
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +10,7 @@ from homedex.storage import migrate
 from homedex.storage.database import Database
 
 if TYPE_CHECKING:
+    from homedex.storage.migration_plan import Plan
     from homedex.storage.transfer import Progress, Proof, Shape
 
 APPLICATION_ID = 0x484D4458
@@ -21,14 +24,33 @@ def head() -> str:
     return migrate.head_revision(MIGRATIONS)
 
 
-def upgrade(target: str) -> tuple[str | None, str]:
-    """Bring a registry to the newest schema; see `migrate.upgrade`."""
-    return migrate.upgrade(target, MIGRATIONS, application_id=APPLICATION_ID)
+def upgrade(target: str, *, backup_dir: Path | None = None) -> tuple[str | None, str]:
+    """Bring a registry to the newest schema; see `migrate.upgrade`. One that is in a file is backed up first, and that verified.
+
+    Args:
+        backup_dir: where backups lie; None: `backups` beside the file.
+    Raises:
+        StorageFull, StorageUnavailable, BadBackup: it could not be backed up; the schema is as it was.
+    """
+    return migrate.upgrade(target, MIGRATIONS, application_id=APPLICATION_ID, first=partial(_back_up, target, backup_dir))
 
 
-def open_registry(target: str, **settings: Any) -> Database:
-    """A registry with its schema brought up to date; see `Database.open`."""
-    upgrade(target)
+def _back_up(target: str, folder: Path | None) -> None:
+    from homedex.registry.backups import Backups, create_here  # noqa: PLC0415  (few starts upgrade anything)
+
+    create_here(Backups(target, folder), datetime.now(UTC), "upgrade", wait=True)
+
+
+def plan(target: str) -> "Plan":
+    """What `upgrade` would run; see `migration_plan.plan`."""
+    from homedex.storage import migration_plan  # noqa: PLC0415  (only who asks for it needs it)
+
+    return migration_plan.plan(target, MIGRATIONS, application_id=APPLICATION_ID)
+
+
+def open_registry(target: str, *, backup_dir: Path | None = None, **settings: Any) -> Database:
+    """A registry with its schema brought up to date; see `upgrade` and `Database.open`."""
+    upgrade(target, backup_dir=backup_dir)
     return Database.open(target, application_id=APPLICATION_ID, **settings)
 
 

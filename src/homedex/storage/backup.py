@@ -60,6 +60,7 @@ def create(  # noqa: PLR0913  (each is said by who asks for it)
     reason: str,
     verified: bool = True,
     unless_newer_than: timedelta | None = None,
+    wait: bool = False,
     tell: Tell = lambda *_: None,
 ) -> Made:
     """Back up a database into a folder, whoever reads and writes it meanwhile. Blocks.
@@ -70,6 +71,7 @@ def create(  # noqa: PLR0913  (each is said by who asks for it)
         reason: see `Manifest`.
         verified: restore it to a scratch place and check it before it gets its name.
         unless_newer_than: make none if there is one that is younger: another process was faster.
+        wait: for another process that works on the backups there, instead of raising `Busy`.
         tell: told (what is being done, bytes done, bytes in all).
     Raises:
         StorageFull: the folder's disk has too little room; no backup was touched.
@@ -77,7 +79,7 @@ def create(  # noqa: PLR0913  (each is said by who asks for it)
         BadBackup: what was made is not right, and was thrown away: the database itself is damaged, or the disk is.
         Busy: another process works on the backups there.
     """
-    with faults(folder.path), folder.locked(wait=unless_newer_than is not None):
+    with faults(folder.path), folder.locked(wait=wait):
         newest = folder.newest()
         if newest is not None and newest.problem is not None:
             newest = None  # it is of no use

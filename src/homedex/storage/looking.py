@@ -1,5 +1,6 @@
 """A database looked at without a trace: on a connection that cannot write, beside whoever else has it open."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -36,12 +37,40 @@ def look(target: str, work: Callable[[Connection], T]) -> T:
         from homedex.storage.postgres import look_at_server, run_apart  # noqa: PLC0415  (asyncpg is an extra)
 
         return run_apart(partial(look_at_server, target, work))
-    engine = create_engine(target, Options(read_only=True))
+    return _look_at_file(target, work, Options(read_only=True))
+
+
+def glance(target: str, work: Callable[[Connection], T]) -> T:
+    """The same, and no file is made beside a SQLite file either. `work` may be run twice, so it changes nothing elsewhere.
+
+    Opening a file in WAL mode makes its log, even for reading only. Where there is no log nobody has the file open, and it can be
+    read as it is; whether that was so to the end is seen by its log and its times. Else it is looked at once more, as usual.
+    """
+    if is_postgresql(target) or os.path.exists(f"{target}-wal"):  # noqa: PTH110  (pathlib raises for a name that is too long)
+        return look(target, work)
+    before = _state(target)
+    try:
+        found = _look_at_file(target, work, Options(read_only=True, unwatched=True))
+    except Exception:
+        if _state(target) == before:
+            raise
+        return look(target, work)
+    return found if _state(target) == before else look(target, work)
+
+
+def _state(path: str) -> object:
+    found = os.stat(path) if os.path.exists(path) else None  # noqa: PTH110, PTH116  (pathlib raises for a long name)
+    log = os.path.exists(f"{path}-wal")  # noqa: PTH110
+    return found and (found.st_ino, found.st_size, found.st_mtime_ns), log
+
+
+def _look_at_file(path: str, work: Callable[[Connection], T], options: Options) -> T:
+    engine = create_engine(path, options)
     try:
         with engine.connect() as connection:
             return work(connection)
     except Exception as error:
-        known = meaning(error, target)
+        known = meaning(error, path)
         if known is error:
             raise
         raise known from error

@@ -1,19 +1,29 @@
 """Schema migrations on PostgreSQL: the same scripts, under the write lock of all processes, in one transaction."""
 
+import logging
+import secrets
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
-from homedex.errors import ForeignDatabase, HomedexError, MigrationFailed
-from homedex.storage.migrate import head_revision, refuse_newer, run_in
-from homedex.storage.postgres import WRITE_LOCK, Session, check_server, connect, create_engine, meaning, run_apart
+from homedex.errors import ForeignDatabase, HomedexError
+from homedex.storage.migrate import LOCK_S, QUIET_S, WAITING, failed, head_revision, refuse_newer, run_in, to_head
+from homedex.storage.postgres import WRITE_LOCK, Session, check_server, connect, create_engine, meaning, run_apart, sqlstate
 from homedex.storage.urls import shown
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+TAKE_LOCK = f"SELECT pg_advisory_xact_lock({WRITE_LOCK})"
+LOCKED = "55P03"
+"""The SQLSTATE of a lock that was not to be had in time."""
 
 REVISION = "SELECT version_num FROM alembic_version"
 TABLES = "SELECT array_agg(tablename::text) FROM pg_tables WHERE schemaname = current_schema()"
@@ -25,17 +35,20 @@ def upgrade_server(url: str, scripts: Path) -> tuple[str | None, str]:
 
 
 async def _upgrade(url: str, scripts: Path) -> tuple[str | None, str]:
-    await check_server(url)
-    head = head_revision(scripts)
-    before = await _revision(url)
-    refuse_newer(shown(url), before, scripts)
+    before, head = await _revision(url, scripts), head_revision(scripts)
     if before != head:
-        await alembic_on_server(url, scripts, lambda command, config: command.upgrade(config, "head"))
+        before = await alembic_on_server(url, scripts, partial(to_head, url, scripts))
     return before, head
 
 
-async def _revision(url: str) -> str | None:
-    """The revision that the database is at, None when it is empty; without Alembic, which takes 150 ms to import."""
+async def _revision(url: str, scripts: Path) -> str | None:
+    """The revision that the database is at, None when it is empty; without Alembic, which takes 150 ms to import.
+
+    Raises:
+        ForeignDatabase: its tables are another program's.
+        DatabaseTooNew: its schema is a newer program's.
+    """
+    await check_server(url)
     connection = await connect(url, Session())
     try:
         tables = await connection.fetchval(TABLES) or []  # at one instant: another process may migrate just now
@@ -47,26 +60,70 @@ async def _revision(url: str) -> str | None:
             )
     finally:
         await connection.close()
+    refuse_newer(shown(url), revision, scripts)
     return revision
 
 
-async def alembic_on_server(url: str, scripts: Path, run: "Callable[[Any, Config], object]") -> None:
-    """Run an Alembic command in one transaction that holds the write lock; raises what `migrate.run_alembic` raises."""
-    engine = create_engine(url, Session(lock_s=600.0), size=1)
+async def alembic_on_server(url: str, scripts: Path, run: "Callable[[Any, Config], T]") -> T:
+    """The result of an Alembic command in one transaction that holds the write lock; see `migrate.run_alembic`."""
 
-    def locked(connection: Connection) -> None:
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})"))
-        run_in(connection, scripts, run)
+    def locked(connection: Connection) -> T:
+        _take_lock(connection, url)
+        return run_in(connection, scripts, run)
 
+    return await _in_transaction(url, locked)
+
+
+def _take_lock(connection: Connection, url: str) -> None:
+    """Wait for the write lock, and say so once it takes longer than other writes do."""
     try:
-        async with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
-            await connection.run_sync(locked)
+        with connection.begin_nested():
+            connection.execute(text(f"SET LOCAL lock_timeout = '{QUIET_S}s'"))
+            connection.execute(text(TAKE_LOCK))
+    except DBAPIError as error:
+        if sqlstate(error) != LOCKED:
+            raise
+        log.warning(WAITING, shown(url))
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_S}s'"))
+        connection.execute(text(TAKE_LOCK))
+    connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_S}s'"))
+
+
+async def _in_transaction(url: str, work: Callable[[Connection], T], *, keep: bool = True) -> T:
+    """The result of `work(connection)` in a transaction, which is rolled back in the end unless `keep`."""
+    engine = create_engine(url, Session(lock_s=LOCK_S), size=1)
+    try:
+        async with engine.execution_options(isolation_level="READ COMMITTED").connect() as connection, connection.begin() as begun:
+            result = await connection.run_sync(work)
+            if not keep:
+                await begun.rollback()
+            return result
     except HomedexError:
         raise
     except Exception as error:
         known = meaning(error, url)
-        if known is not error:
-            raise known from error
-        raise MigrationFailed(f"{shown(url)} keeps the schema it had. The migration stopped with: {error}") from error
+        raise (known if known is not error else failed(url, error)) from error
     finally:
         await engine.dispose()
+
+
+def plan_on_server(url: str, scripts: Path, record: Callable[[Connection, str | None], list[str]]) -> tuple[str | None, list[str]]:
+    """The revision of a database, and what `record(connection, revision)` finds in an empty scratch schema of it.
+
+    The schema goes with the transaction that made it, so nothing is left of it, even if this process is killed, and nothing of
+    the registry is locked meanwhile. It needs the right to make a schema (CREATE on the database), which an owner has.
+    """
+
+    def in_scratch(connection: Connection, before: str | None) -> list[str]:
+        name = f"homedex_plan_{secrets.token_hex(4)}"
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+        connection.execute(text(f"SET LOCAL search_path TO {name}"))
+        return record(connection, before)
+
+    async def plan() -> tuple[str | None, list[str]]:
+        before = await _revision(url, scripts)
+        if before == head_revision(scripts):
+            return before, []
+        return before, await _in_transaction(url, lambda connection: in_scratch(connection, before), keep=False)
+
+    return run_apart(plan)

@@ -48,6 +48,7 @@ class Options:
         busy_timeout_s: how long to wait for a lock that another process holds, in seconds.
         application_id: the number that marks the file as this program's. A file with another one is refused; 0 asks nothing.
         read_only: open a file that is there, and leave every byte of it as it is; its journal mode is whatever it is.
+        unwatched: with `read_only`, take no lock and make no file beside it; right only while nobody writes (see `looking.glance`).
     """
 
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
@@ -57,6 +58,7 @@ class Options:
     busy_timeout_s: float = 30.0
     application_id: int = 0
     read_only: bool = False
+    unwatched: bool = False
 
 
 DEFAULTS = Options()
@@ -93,7 +95,10 @@ def open_connection(path: str, options: Options = DEFAULTS) -> apsw.Connection:
     check_library()
     connection = None
     try:
-        connection = apsw.Connection(path, flags=READ_ONLY if options.read_only else READ_WRITE)
+        if options.unwatched:
+            connection = apsw.Connection(f"{Path(path).absolute().as_uri()}?immutable=1", flags=READ_ONLY | apsw.SQLITE_OPEN_URI)
+        else:
+            connection = apsw.Connection(path, flags=READ_ONLY if options.read_only else READ_WRITE)
         configure(connection, options)
     except BaseException as error:
         if connection is not None:
