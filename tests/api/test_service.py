@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from sqlalchemy import text as sql
 from starlette.routing import Match
 
-from homedex.api.app import PLAIN_ROUTES, ROUTES, create_app, openapi_document
+from homedex.api.app import BACKUP_ROUTES, PLAIN_ROUTES, ROUTES, create_app, openapi_document
 from homedex.api.openapi import ALWAYS
 from homedex.registry import inputs, schema, schemas
 from homedex.storage.database import Database
@@ -77,8 +77,8 @@ def test_an_empty_registry_says_how_to_fill_it_and_a_full_one_leads_to_the_docs(
 def test_the_docs_list_every_route_with_a_summary_and_its_errors(client: TestClient) -> None:
     assert client.get("/docs").status_code == 200
     paths = client.get("/openapi.json").json()["paths"]
-    assert set(paths) == {route.path for route in (*ROUTES, *PLAIN_ROUTES)}
-    for route in ROUTES:
+    assert set(paths) == {route.path for route in (*ROUTES, *BACKUP_ROUTES, *PLAIN_ROUTES)}
+    for route in (*ROUTES, *BACKUP_ROUTES):
         operation = paths[route.path][route.method.lower()]
         assert operation["summary"]
         assert {str(status) for status in (*route.answers, *route.faults, *ALWAYS)} <= set(operation["responses"])
