@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from homedex.registry import schema
 from homedex.storage.sqlite import open_connection
 from service import Service, environment, homedex
 
@@ -96,25 +95,6 @@ def test_csv_has_a_header_and_harmless_cells(filled: Path) -> None:
     connection.close()
     rows = list(csv.DictReader(io.StringIO(homedex("devices", "--csv", path=filled).stdout)))
     assert (len(rows), {row["name"] for row in rows}) == (80, {"'=1+1"})
-
-
-def test_the_doctor_finds_a_healthy_registry_healthy(filled: Path) -> None:
-    said = homedex("doctor", path=filled)
-    assert (said.returncode, "WRONG" in said.stdout) == (0, False)
-    assert "integrity: ok" in said.stdout
-    findings = json.loads(homedex("doctor", "--json", path=filled).stdout)
-    found = {finding["what"]: finding["found"] for finding in findings}
-    assert (found["writer foreign_keys"], found["reader query_only"], found["schema"]) == ("1", "1", schema.head())
-
-
-def test_the_doctor_finds_a_broken_reference(filled: Path) -> None:
-    connection = open_connection(str(filled))
-    connection.execute(
-        "PRAGMA foreign_keys = OFF; UPDATE entities SET device_id = 'nowhere' WHERE id IN (SELECT id FROM entities LIMIT 1)"
-    )
-    connection.close()
-    said = homedex("doctor", path=filled)
-    assert (said.returncode, "WRONG references: 1 broken" in said.stdout) == (1, True)
 
 
 def test_commands_work_while_the_service_runs(filled: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from homedex import __version__
-from homedex.cli import ingest, migrate, query, serve, transfer
+from homedex.cli import doctor, ingest, migrate, query, serve, transfer
 
 app = typer.Typer(
     invoke_without_command=False,
@@ -26,7 +26,7 @@ for listed in (query.devices, query.entities, query.areas, query.sources, query.
 app.command("export")(ingest.export)
 app.command("transfer")(transfer.transfer)
 app.command("openapi")(serve.openapi)
-app.command("doctor")(query.doctor)
+app.command("doctor")(doctor.doctor)
 
 
 def print_version(wanted: bool) -> None:
