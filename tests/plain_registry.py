@@ -5,7 +5,7 @@ Nothing of `homedex` is used here. Rows are as JSON has them: times are texts, a
 
 import copy
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Row = dict[str, Any]
@@ -319,9 +319,13 @@ def without_devices(row: Row, unusable: set[str]) -> Row:
     return {name: value for name, value in row.items() if name != "device_id" or value not in unusable}
 
 
-def replayed(changes: Sequence[Row]) -> tuple[dict[Place, Row], dict[str, str]]:
-    """The rows that these changes leave, and which ids lead on; each must fit to what the ones before it left."""
-    rows: dict[Place, Row] = {}
+def replayed(changes: Iterable[Row], rows: dict[Place, Row] | None = None) -> tuple[dict[Place, Row], dict[str, str]]:
+    """The rows that these changes leave, and which ids lead on; each must fit to what the ones before it left.
+
+    Args:
+        rows: what there was before, to be changed; nothing without it.
+    """
+    rows = {} if rows is None else rows
     moved: dict[str, str] = {}
     nouns = {"source": "sources", "area": "areas", "device": "devices", "entity": "entities"}
     for change in changes:

@@ -40,7 +40,7 @@
 Each leaf is one thing a caller can act on. The class carries what never changes (`slug`, `title`, `status`, `exit_code`, and for
 its page at `/problems/{slug}` what happened, its docstring, and what to do, `advice`); the instance carries `detail`, one or two
 sentences that say what happened and what to do. The API turns them into RFC 9457 problem documents, the command line prints
-`title: detail`. Nothing here knows HTTP beyond the number.
+`title: detail`. Nothing here knows HTTP beyond the number. `homedex doctor` has exit codes of its own: 20 and 21 (`findings.py`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -54,7 +54,7 @@ def refused(command: str, url: str, code: int, said: str, **settings: str) -> No
         assert secret not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["serve", "devices", "doctor"])
+@pytest.mark.parametrize("command", ["serve", "devices"])
 def test_a_server_that_refuses_the_connection(command: str) -> None:
     url = f"postgresql://someone:{ENCODED}@127.0.0.1:{free_port()}/registry"
     refused(command, url, 7, "someone@127.0.0.1", LC_ALL="C")

@@ -1,12 +1,13 @@
 """`homedex migrate`, and what `serve` makes of a migration that fails, is killed, or is another process's: real processes."""
 
 import json
+import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import released
 from homedex.registry import schema
 from homedex.storage.backup_file import unpack
 from homedex.storage.looking import look, schema_revision, table_names
+from homedex.storage.migrate import WAITING
+from homedex.storage.urls import shown
 from scripts import program_with
 from servers import Server
 from service import environment, homedex
@@ -34,11 +37,11 @@ DIES = """
     os.kill(os.getpid(), signal.SIGKILL)
 """
 TAKES_LONG = """
-    import time
+    import sys
     op.add_column("devices", sa.Column("extra_column", sa.Text))
     op.execute("UPDATE devices SET extra_column = 'x'")
     print("halfway", flush=True)
-    time.sleep(3)
+    sys.stdin.readline()
 """
 SUCCEEDS = """
     op.create_table("extra", sa.Column("id", sa.Integer))
@@ -137,26 +140,33 @@ def test_a_migration_that_is_killed_leaves_all_as_it_was_and_can_be_repeated(tar
     assert names(target) == before
 
 
+def migrating(variables: dict[str, str]) -> "subprocess.Popen[str]":
+    pipe, command = subprocess.PIPE, [sys.executable, "-m", "homedex", "migrate"]
+    return subprocess.Popen(command, env=variables, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
 @BOTH
 def test_of_two_processes_one_migrates_and_one_says_that_it_waits_while_others_read(target: str, tmp_path: Path) -> None:
-    newer = {"DATABASE_URL": target} | program_with(tmp_path, TAKES_LONG)
-    command = [sys.executable, "-m", "homedex", "migrate"]
-    start = partial(subprocess.Popen, command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    running = start(env=environment(tmp_path, **newer))
-    assert running.stdout is not None
-    assert running.stdout.readline() == "halfway\n"
-    began = time.monotonic()
-    waiting = start(env=environment(tmp_path, **newer))
-    read = names(target)
-    took = time.monotonic() - began
-    first, second = running.communicate(timeout=30), waiting.communicate(timeout=30)
-    assert len(read) == 15
-    assert (running.returncode, waiting.returncode, first[1]) == (0, 0, "")
+    newer = environment(tmp_path, **{"DATABASE_URL": target} | program_with(tmp_path, TAKES_LONG))
+    with ThreadPoolExecutor(1) as reader, ExitStack() as stack:
+        running = stack.enter_context(migrating(newer))
+        stack.callback(running.kill)
+        assert running.stdout is not None
+        assert running.stdout.readline() == "halfway\n"
+        waiting = stack.enter_context(migrating(newer))
+        stack.callback(waiting.kill)
+        read = reader.submit(names, target)
+        if target.startswith("sqlite"):  # on PostgreSQL whoever reads a table that is being altered waits for the end of it
+            assert len(read.result(timeout=20)) == 15
+        assert waiting.stderr is not None
+        assert select.select([waiting.stderr], [], [], 20)[0], "it did not say that it waits"
+        said = waiting.stderr.readline()
+        first, second = running.communicate("\n", timeout=30), waiting.communicate(timeout=30)
+        assert len(read.result(timeout=20)) == 15
+    assert said == f"{WAITING % shown(opened(target))}\n"
+    assert (running.returncode, waiting.returncode, first[1], second[1]) == (0, 0, "", "")
     assert f"from schema {schema.head()} to schema {NEXT}" in first[0]
     assert f"is at schema {NEXT} already" in second[0]
-    assert (second[1].count("\n"), "another process is migrating" in second[1], "waiting" in second[1]) == (1, True, True)
-    if target.startswith("sqlite"):  # on PostgreSQL whoever reads a table that is being altered waits for the end of it
-        assert took < 1
 
 
 @pytest.mark.sqlite

@@ -5,14 +5,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Self
 
 import apsw
 import pytest
+from sqlalchemy import Connection
 
 import released
 from homedex.registry import schema
+from homedex.storage.database import Database
 from homedex.storage.looking import look, schema_revision
 from homedex.storage.sqlite import open_connection
 from servers import Server
@@ -63,6 +66,15 @@ def end():
 
 threading.Thread(target=end, daemon=True).start()
 schema.upgrade(sys.argv[1])
+"""
+
+
+UPGRADE = """
+import sys
+from alembic import command, config
+from homedex.registry import schema, tables
+print("begins", flush=True)
+print(*schema.upgrade(sys.argv[1]))
 """
 
 
@@ -160,6 +172,30 @@ def test_killed_at_any_moment_a_large_file_is_old_or_new(tmp_path: Path) -> None
             assert whole(path) == new
     assert sum(killed for killed, _, _ in found) > KILLS / 2
     assert any(is_old and in_log for _, is_old, in_log in found), "none was killed in the middle of its writing"
+
+
+@pytest.mark.anyio
+async def test_readers_of_another_process_go_on_while_a_file_is_upgraded(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    grow(path)
+    database = Database.open(str(path), application_id=schema.APPLICATION_ID)
+    upgrading = subprocess.Popen([sys.executable, "-c", UPGRADE, str(path)], stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
+    assert upgrading.stdout is not None
+    assert upgrading.stdout.readline() == "begins\n"
+    found, longest_s = set(), 0.0
+    while upgrading.poll() is None:
+        began = time.monotonic()
+        found.add(await database.read(counted))
+        longest_s = max(longest_s, time.monotonic() - began)
+    found.add(await database.read(counted))
+    await database.close()
+    assert upgrading.communicate()[0] == f"0001 {schema.head()}\n"
+    assert found == {("0001", DEVICES + 15), (schema.head(), DEVICES + 15)}
+    assert longest_s < 1
+
+
+def counted(connection: Connection) -> tuple[str | None, int]:
+    return schema_revision(connection), connection.exec_driver_sql("SELECT count(*) FROM devices").scalar_one()
 
 
 def test_killed_at_a_step_a_server_is_old_or_new(postgresql: Server) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from homedex.registry import schema
+from homedex.storage.migrate import WAITING
+from homedex.storage.urls import shown
 from servers import Server, started
 from service import Service, environment
 
@@ -155,7 +157,8 @@ def test_four_processes_that_start_at_one_instant_migrate_once(server: Server) -
         command = [sys.executable, "-c", UPGRADE, server.url(f"race_{round_}"), start]
         racing = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
         told = [process.communicate(timeout=60) for process in racing]
-        assert [(said.split()[-1], complaint) for said, complaint in told] == [(schema.head(), "")] * 4
+        assert [said.split()[-1] for said, _ in told] == [schema.head()] * 4
+        assert {complaint for _, complaint in told} <= {"", f"{WAITING % shown(server.url(f'race_{round_}'))}\n"}
 
 
 def test_four_services_that_start_at_one_instant_all_serve(server: Server) -> None:
@@ -167,6 +170,8 @@ def test_four_services_that_start_at_one_instant_all_serve(server: Server) -> No
         for process in racing:
             assert process.stderr is not None
             said = process.stderr.readline()
+            if "waiting" in said:  # for another one, on a machine that has much to do
+                said = process.stderr.readline()
             assert "http://127.0.0.1:" in said, said + process.stderr.read()
             service = Service(Path("nowhere"), process, int(said.partition("http://127.0.0.1:")[2].split()[0]))
             stack.enter_context(service.logged())

@@ -14,9 +14,8 @@ from homedex.api.deps import database
 from homedex.errors import HomedexError
 from homedex.registry import schema
 from homedex.registry.backups import Backups
+from homedex.registry.checkup_place import LEAST_FREE_BYTES
 from homedex.registry.tables import Device
-
-LEAST_FREE_BYTES = 16 * 1024 * 1024
 
 
 def ways_to_fill(base: str, program: str = "homedex") -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from homedex import __version__
-from homedex.cli import backup, ingest, migrate, query, serve, transfer
+from homedex.cli import backup, doctor, ingest, migrate, query, serve, transfer
 
 app = typer.Typer(
     invoke_without_command=False,
@@ -27,7 +27,7 @@ app.command("export")(ingest.export)
 app.add_typer(backup.backup_app, name="backup")
 app.command("transfer")(transfer.transfer)
 app.command("openapi")(serve.openapi)
-app.command("doctor")(query.doctor)
+app.command("doctor")(doctor.doctor)
 
 
 def print_version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""The commands that ask the registry: lists and doctor. They work while `serve` runs on the same file."""
+"""The commands that ask the registry for lists. They work while `serve` runs on the same file."""
 
 import io
 import json
@@ -174,27 +174,3 @@ def _shown(value: Any) -> str:
     if value is None:
         return ""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
-
-
-def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False) -> None:
-    """Check the registry: library, settings in force, file, WAL, schema, integrity. Exit 1 if anything is wrong."""
-    import asyncio
-
-    from homedex.cli.wire import registry
-    from homedex.registry import checkup
-
-    async def examine() -> list[checkup.Finding]:
-        async with registry(create=False, as_it_is=True) as database:
-            return await checkup.examine(database)
-
-    findings = asyncio.run(examine())
-    if as_json:
-        typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=1))
-    else:
-        for finding in findings:
-            typer.echo(
-                f"{'ok   ' if finding.ok else 'WRONG'} {finding.what}: {finding.found}"
-                + (f". {finding.advice}" if not finding.ok else "")
-            )
-    if not all(finding.ok for finding in findings):
-        raise typer.Exit(1)

@@ -34,6 +34,11 @@ def load_settings() -> Settings:
         raise BadSetting(f"{variable}={first['input']!r}: {first['msg']}.") from None
 
 
+def registry_url() -> str:
+    """DATABASE_URL or its default, even where another setting has no meaning."""
+    return os.environ.get("DATABASE_URL", str(Settings.model_fields["database_url"].default))
+
+
 def registry_target(settings: Settings, *, create: bool) -> str:
     """The registry's file, or its server's URL; a file's folder is made if only that is missing.
 
@@ -49,7 +54,7 @@ def registry_target(settings: Settings, *, create: bool) -> str:
         return path
     if create:
         try:
-            Path(path).parent.mkdir(exist_ok=True)
+            Path(path).parent.mkdir(mode=0o700, exist_ok=True)  # names of rooms and people are nobody else's business
         except OSError as error:
             raise StorageUnavailable(
                 f"the folder {Path(path).parent} cannot be made: {error.strerror}. Make it, or correct DATABASE_URL."
@@ -62,12 +67,11 @@ def registry_target(settings: Settings, *, create: bool) -> str:
 
 
 @asynccontextmanager
-async def registry(*, create: bool, scratch: bool = False, as_it_is: bool = False) -> AsyncIterator[Database]:
+async def registry(*, create: bool, scratch: bool = False) -> AsyncIterator[Database]:
     """The registry of this environment, open for one command: no deadlines, because a person can press Ctrl-C.
 
     Args:
         create: make the file if it is not there.
-        as_it_is: do not migrate it.
         scratch: if it is not there, open an empty one in a temporary folder instead, so that a dry run leaves nothing.
     """
     settings = load_settings()
@@ -77,10 +81,7 @@ async def registry(*, create: bool, scratch: bool = False, as_it_is: bool = Fals
     with tempfile.TemporaryDirectory(prefix="homedex-") as folder:
         missing = scratch and not is_postgresql(wanted) and not os.path.exists(wanted)  # noqa: ASYNC240, PTH110  (pathlib raises for a name that is too long)
         path = f"{folder}/scratch.db" if missing else registry_target(settings, create=create)
-        if as_it_is:
-            database = Database.open(path, application_id=schema.APPLICATION_ID, **lanes)
-        else:
-            database = schema.open_registry(path, backup_dir=backup_dir(settings), **lanes)
+        database = schema.open_registry(path, backup_dir=backup_dir(settings), **lanes)
         try:
             yield database
         finally:

@@ -1,140 +1,109 @@
-"""What `homedex doctor` looks at."""
+"""What `homedex doctor` looks at, of a file or a server, and how it goes on where one look fails.
 
-from dataclasses import asdict, dataclass
+It changes nothing: the registry is opened for reading only, and where nobody has the file open, not even a log is made beside it.
+So the settings that it finds in force are those of a connection that reads; one that writes gets the same from the same function.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import apsw
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection
 
-from homedex.registry import schema
-from homedex.storage.database import Database
-from homedex.storage.rows import driver
-from homedex.storage.sqlite import JOURNAL_LIMIT_BYTES, wal_bytes
-from homedex.storage.sqlite_database import SqliteDatabase
+from homedex.errors import HomedexError
+from homedex.registry import checkup_backups, checkup_contents, checkup_file, checkup_place, checkup_server
+from homedex.registry.backups import Backups
+from homedex.registry.findings import Finding
+from homedex.storage.jobs import meaning
+from homedex.storage.looking import glance
+from homedex.storage.urls import is_postgresql
 
-WANTED: dict[str, object] = {
-    "journal_mode": "wal",
-    "foreign_keys": 1,
-    "temp_store": 2,
-    "mmap_size": 0,
-    "trusted_schema": 0,
-    "cell_size_check": 1,
-    "journal_size_limit": JOURNAL_LIMIT_BYTES,
-    "application_id": schema.APPLICATION_ID,
-}
-SWITCHES = {
-    "defensive": (apsw.SQLITE_DBCONFIG_DEFENSIVE, 1),
-    "double-quoted strings": (apsw.SQLITE_DBCONFIG_DQS_DML, 0),
-}
-SHOWN = ("synchronous", "cache_size", "page_size")
-SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
+Look = tuple[str, Callable[[Connection], Iterable[Finding]]]
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at, and what to do where it is wrong."""
-
-    what: str
-    found: str
-    ok: bool = True
-    advice: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+OF_FILE: Sequence[Look] = (
+    ("settings in force", checkup_file.settings),
+    ("schema", checkup_contents.schema_at_head),
+    ("integrity", checkup_file.integrity),
+    ("references", checkup_file.references),
+    ("search index", checkup_contents.search),
+    ("numbers of changes", checkup_file.numbers),
+    ("clock", checkup_contents.clock),
+    ("free pages", checkup_file.free_pages),
+    ("statistics", checkup_file.statistics),
+    ("holds", checkup_contents.holds),
+)
+OF_SERVER: Sequence[Look] = (
+    ("PostgreSQL", checkup_server.server),
+    ("connections", checkup_server.connections),
+    ("schema", checkup_contents.schema_at_head),
+    ("indexes", checkup_server.indexes),
+    ("search index", checkup_contents.search),
+    ("clock", checkup_contents.clock),
+    ("statistics", checkup_server.statistics),
+    ("holds", checkup_contents.holds),
+)
 
 
-async def examine(database: Database) -> list[Finding]:
-    """Every finding, best read in order."""
-    if not isinstance(database, SqliteDatabase):
-        return await database.read(_server, database.shown) + await database.write(_schema_and_counts)
-    findings = _library_and_file(Path(database.path))
-    findings += await database.write(_settings, "writer")
-    findings += await database.read(_settings, "reader")
-    return findings + await database.read(_schema_and_rows)
+def examine(target: str, *, synchronous: str = "FULL", backups: Backups | None = None) -> list[Finding]:
+    """Every finding, best read in order. What cannot be looked at is a finding, too, and the other looks go on.
 
-
-def _library_and_file(file: Path) -> list[Finding]:
-    log_bytes = wal_bytes(str(file))
+    Args:
+        target: the path of a SQLite file, or a `postgresql://…` URL.
+        synchronous: what the service is set to.
+        backups: of the registry, to be looked at, too.
+    """
     return [
-        Finding("SQLite", f"{apsw.sqlite_lib_version()} (apsw {apsw.apsw_version()})"),
-        Finding("file", f"{file.resolve()}, {file.stat().st_size:,} bytes"),
-        Finding(
-            "write-ahead log",
-            f"{log_bytes:,} bytes",
-            log_bytes <= JOURNAL_LIMIT_BYTES,
-            "A reader keeps it from being written back: look for a process that holds the file open.",
-        ),
+        *_around(target),
+        *_inside(target, OF_SERVER if is_postgresql(target) else OF_FILE),
+        _durability(synchronous),
+        *([] if backups is None else checkup_backups.examine(backups, datetime.now(UTC))),
     ]
 
 
-def _settings(connection: Connection, who: str) -> list[Finding]:
-    wanted = WANTED | {"query_only": int(who == "reader")}
-    findings = []
-    for name, value in wanted.items():
-        found = connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-        findings.append(
-            Finding(f"{who} {name}", str(found), found == value, f"{value} was expected: this is a fault of Homedex, report it.")
-        )
-    for name, (switch, value) in SWITCHES.items():
-        found = driver(connection).config(switch, -1)
-        findings.append(Finding(f"{who} {name}", str(found), found == value, f"{value} was expected: report this."))
-    for name in SHOWN:
-        found = connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-        findings.append(Finding(f"{who} {name}", SYNCHRONOUS[found or 0] if name == "synchronous" else str(found)))
+def _durability(synchronous: str) -> Finding:
+    note = {"FULL": "an acknowledged write survives a power cut", "NORMAL": "the last writes may be lost in a power cut"}
+    return Finding("synchronous", f"{synchronous}: {note[synchronous]}")
+
+
+def _around(target: str) -> Iterator[Finding]:
+    """What can be seen without opening it."""
+    if is_postgresql(target):
+        yield checkup_server.place(target)
+        return
+    yield from checkup_place.library()
+    yield from checkup_place.examine(Path(target))
+
+
+def _inside(target: str, looks: Sequence[Look]) -> list[Finding]:
+    try:
+        return glance(target, partial(_look, target, looks))
+    except HomedexError as error:
+        return [_failed("database", error)]
+
+
+def _look(target: str, looks: Sequence[Look], connection: Connection) -> list[Finding]:
+    """What each look finds. One that fails for the same reason as one before it is left out."""
+    findings: list[Finding] = []
+    for name, look in looks:
+        try:
+            findings += look(connection)
+        except Exception as error:
+            known = _meaning(error, target)
+            if not isinstance(known, HomedexError):
+                raise
+            if known.detail not in {finding.found for finding in findings}:
+                findings.append(_failed(name, known))
     return findings
 
 
-ON_SERVER = {
-    "fsync": ("on", "without it a crash of the server's machine can destroy the database: set it on in postgresql.conf."),
-    "full_page_writes": (
-        "on",
-        "without it a crash of the server's machine can destroy the database: set it on in postgresql.conf.",
-    ),
-    "synchronous_commit": ("on", "an acknowledged write can be lost: leave HOMEDEX_SYNCHRONOUS at FULL."),
-    "data_checksums": ("on", "without them a bad disk goes unnoticed: see pg_checksums."),
-}
+def _failed(name: str, error: HomedexError) -> Finding:
+    return Finding(name, error.detail, "error", f"{error.advice.partition(';')[0].rstrip('.')}.")  # what follows is: ask the doctor
 
 
-def _server(connection: Connection, shown: str) -> list[Finding]:
-    findings = [Finding("PostgreSQL", str(connection.exec_driver_sql("SHOW server_version").scalar())), Finding("database", shown)]
-    for name, (wanted, advice) in ON_SERVER.items():
-        found = connection.exec_driver_sql(f"SHOW {name}").scalar()
-        findings.append(Finding(name, str(found), found == wanted, advice))
-    used = connection.exec_driver_sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'").scalar() or 0
-    most = int(connection.exec_driver_sql("SHOW max_connections").scalar() or 0)
-    return [
-        *findings,
-        Finding("connections", f"{used} of {most}", used < most - 3, "raise max_connections, or lower HOMEDEX_POOL_SIZE."),
-    ]
+def _meaning(error: Exception, target: str) -> BaseException:
+    if not is_postgresql(target):
+        return meaning(error, target)
+    from homedex.storage import postgres  # noqa: PLC0415  (asyncpg is an extra)
 
-
-def _schema_and_counts(connection: Connection) -> list[Finding]:
-    head = schema.head()
-    if not {"alembic_version", "devices"} <= set(inspect(connection).get_table_names()):
-        nothing = Finding("schema", "none", ok=False, advice=f"this program needs {head}: start `homedex serve` once.")
-        return [nothing, Finding("holds", "nothing of Homedex")]
-    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    counts = ", ".join(
-        f"{connection.exec_driver_sql(f'SELECT count(*) FROM {table} WHERE removed_at IS NULL').scalar():,} {table}"  # noqa: S608
-        for table in ("devices", "entities", "areas")
-    )
-    return [
-        Finding("schema", f"{found}", found == head, f"this program needs {head}: start `homedex serve` once."),
-        Finding("holds", counts),
-    ]
-
-
-def _schema_and_rows(connection: Connection) -> list[Finding]:
-    schema_found, holds = _schema_and_counts(connection)
-    complaints = [row[0] for row in connection.exec_driver_sql("PRAGMA integrity_check(5)")]
-    orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(5)
-    return [
-        schema_found,
-        Finding("integrity", "; ".join(complaints), complaints == ["ok"], "Stop the service, copy the file, and restore a backup."),
-        Finding(
-            "references", f"{len(orphans)} broken", not orphans, "Report this, with the rows that PRAGMA foreign_key_check lists."
-        ),
-        holds,
-    ]
+    return postgres.meaning(error, target)
