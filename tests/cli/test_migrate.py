@@ -93,7 +93,7 @@ def test_a_plan_with_nothing_to_do_prints_nothing(target: str, tmp_path: Path) -
     assert f"is at schema {schema.head()} already: there is nothing to run" in done.stderr
 
 
-@BOTH
+@pytest.mark.slow
 def test_a_newer_or_a_foreign_database_is_refused(target: str, tmp_path: Path) -> None:
     newer = {"DATABASE_URL": target} | program_with(tmp_path, SUCCEEDS)
     assert homedex("migrate", path=tmp_path, settings=newer).returncode == 0
