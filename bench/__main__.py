@@ -18,6 +18,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from bench.backup import backup
 from bench.bulk import bulk_requests
 from bench.commands import import_home, start
 from bench.large import LARGE, SMALL, large
@@ -54,7 +55,12 @@ SECTIONS: dict[str, Callable[[Path], list[Figure]]] = {
     "memory": memory,
     "postgresql": postgresql,
 }
-ALONE: dict[str, Callable[[Path], list[Figure]]] = {"bulk": bulk_requests, "large": large, "transfer": transfer}
+ALONE: dict[str, Callable[[Path], list[Figure]]] = {
+    "backup": backup,
+    "bulk": bulk_requests,
+    "large": large,
+    "transfer": transfer,
+}
 """Sections that are run when they are asked for by name; `large` takes many minutes, the others a few."""
 
 

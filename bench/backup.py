@@ -1,0 +1,116 @@
+"""Backups of a gigabyte while 2,000 edits a second are written: how fast, what the edits feel of it, and how much memory it takes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from bench.fleet import build
+from bench.processes import REPOSITORY, BenchError
+from bench.report import Figure
+
+DEVICES = int(os.environ.get("D", "500000"))
+EDITS_A_SECOND, EDITED = 2_000, 1_000
+ROUNDS = 3
+QUIET_S = 8
+HOMEDEX = [sys.executable, "-m", "homedex"]
+
+
+def backup(folder: Path) -> list[Figure]:
+    """Create under load, in turns with quiet, then verify and restore; each by the command.
+
+    Raises:
+        BenchError: a command failed, or the edits could not be written as fast as that.
+    """
+    path = folder / "app.db"
+    print(f"  built {DEVICES:,} devices in {build(path, DEVICES):.0f} s, {path.stat().st_size / 1e6:,.0f} MB", flush=True)
+    made: list[tuple[float, float, float]] = []
+    with paced(path) as (say, latencies):
+        for _ in range(ROUNDS):
+            say("quiet")
+            time.sleep(QUIET_S)
+            say("backup")
+            made.append(run(path, folder, "create", "--no-verify", "--gently"))
+            say("after")
+    verified = [run(path, folder, "verify") for _ in range(ROUNDS)]
+    newest = max((folder / "backups").glob("*.zst"))
+    restored = []
+    for turn in range(ROUNDS):
+        restored.append(run(path, folder, "restore", str(newest), "--to", str(folder / f"new-{turn}.db")))
+        (folder / f"new-{turn}.db").unlink()
+    shutil.rmtree(folder / "backups")
+    quiet, during = p99(latencies["quiet"]), p99(latencies["backup"])
+    print(
+        f"  p99 of an edit: {quiet:.1f} ms without, {during:.1f} ms with a backup; {len(latencies['backup']):,} edits during backups"
+    )
+    return [
+        rate("create a backup, 2,000 edits/s meanwhile", made),
+        Figure("p99 of an edit during a backup, times that without", "x", [during / quiet], better="less", most=1.5),
+        rate("verify a backup", verified),
+        rate("restore a backup", restored),
+        Figure("most memory of it", "MB", [max(one[2] for one in (*made, *verified, *restored))], better="less", most=250),
+    ]
+
+
+def rate(what: str, runs: list[tuple[float, float, float]]) -> Figure:
+    """Megabytes of database a second, the bar 100."""
+    return Figure(what, "MB/s", [megabytes / seconds for megabytes, seconds, _ in runs], least=100)
+
+
+def p99(latencies: list[float]) -> float:
+    return sorted(latencies)[int((len(latencies) - 1) * 0.99)]
+
+
+def run(path: Path, folder: Path, *arguments: str) -> tuple[float, float, float]:
+    """One command: (megabytes of the database, seconds, peak MB)."""
+    environment = os.environ | {"DATABASE_URL": f"sqlite:///{path}", "HOMEDEX_BACKUP_DIR": str(folder / "backups")}
+    with tempfile.TemporaryFile("w+") as said:
+        begun = time.perf_counter()
+        process = subprocess.Popen([*HOMEDEX, "backup", *arguments], env=environment, stdout=said, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise BenchError(f"homedex backup {arguments[0]} ended with {process.returncode}: {said.read()[-300:]}")
+    print(f"  {arguments[0]}: {seconds:.1f} s, {usage.ru_maxrss / 1024:.0f} MB", flush=True)
+    return path.stat().st_size / 1e6, seconds, usage.ru_maxrss / 1024
+
+
+@contextmanager
+def paced(path: Path) -> Iterator[tuple["Say", dict[str, list[float]]]]:
+    """Edits by a process of its own; what each took, in ms and by what was said when it began, is there after the block."""
+    command = [sys.executable, "-m", "bench.paced", str(path), str(EDITS_A_SECOND), str(EDITED)]
+    latencies: dict[str, list[float]] = {}
+    with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if process.stdout.readline() != "ready\n":
+            raise BenchError("the process that edits did not start")
+        try:
+            yield Say(process.stdin), latencies
+        except BaseException:
+            process.kill()
+            raise
+        begun = time.perf_counter()
+        latencies.update(json.loads(process.communicate("")[0]))
+        if time.perf_counter() - begun > QUIET_S:
+            raise BenchError(f"{EDITS_A_SECOND:,} edits a second are more than this machine writes")
+
+
+class Say:
+    """Names what the edits from now on are counted under."""
+
+    def __init__(self, to: IO[str]) -> None:
+        self._to = to
+
+    def __call__(self, label: str) -> None:
+        self._to.write(f"{label}\n")
+        self._to.flush()
