@@ -16,7 +16,7 @@ from homedex.errors import HomedexError, StorageUnavailable
 from homedex.storage import ending
 from homedex.storage.jobs import Deadline, Job, Outcome, answer, meaning
 from homedex.storage.rows import driver
-from homedex.storage.sqlite import busy_handler, truncate_wal, wal_bytes
+from homedex.storage.sqlite import PUT_BACK, busy_handler, truncate_wal, wal_bytes
 
 log = logging.getLogger(__name__)
 
@@ -100,15 +100,26 @@ class Lane:
         except BaseException as error:  # noqa: BLE001  (handed to open())
             self._opened.put(error)
             return
+        self._file = identity(self.path)
         self._opened.put(None)
         while not self._serve_until_it_breaks(connection):
             while True:
                 try:
+                    self._check_file()
                     connection = self.engine.connect()
                     break
                 except BaseException as error:  # noqa: BLE001  (handed to whoever asks next)
                     if not self._refuse_one(error):
                         return
+
+    def _check_file(self) -> None:
+        """Refuse a file that is no longer the one at `path`: a write into it would be acknowledged, and gone at the next start."""
+        try:
+            found: tuple[int, int] | None = identity(self.path)
+        except OSError:
+            found = None
+        if found != self._file:
+            raise StorageUnavailable(f"{self.path} was removed or replaced while it was in use. {PUT_BACK} Nothing was written.")
 
     def _serve_until_it_breaks(self, connection: Connection) -> bool:
         """Whether the lane ended as it was told to."""
@@ -188,7 +199,6 @@ class Writer(Lane):
     def serve(self, connection: Connection) -> None:
         """Take what waits, commit it, answer; tidy the file when nothing has come for a while."""
         raw, tidy, optimized = driver(connection), True, time.monotonic()
-        self._file = identity(self.path)
         # Whatever ends the transaction under a function, nothing that it does afterwards may be committed by itself.
         raw.set_commit_hook(lambda: self._inside)
         raw.set_wal_hook(self._count_pages)  # in the place of SQLite's own, which writes the log back before COMMIT returns
@@ -263,18 +273,6 @@ class Writer(Lane):
             return
         except apsw.Error as error:  # the next write will meet the same fault and report it
             log.warning("the write-ahead log of %s could not be written back: %s", self.path, error)
-
-    def _check_file(self) -> None:
-        """Refuse to write into a file that is no longer the one at `path`: it would be acknowledged, and gone at the next start."""
-        try:
-            found: tuple[int, int] | None = identity(self.path)
-        except OSError:
-            found = None
-        if found != self._file:
-            raise StorageUnavailable(
-                f"{self.path} was removed or replaced while it was in use. Stop the service, put the right file there without "
-                "old -wal and -shm files beside it, and start again. Nothing was written."
-            )
 
     def _fail(self, error: BaseException, outcomes: list[Outcome], waiting: deque[Job], connection: Connection) -> None:
         """Answer for a transaction that did not begin (then for all that wait) or did not commit (for those that were in it)."""

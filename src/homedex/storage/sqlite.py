@@ -31,8 +31,9 @@ took 1,036 MB of memory (measured 2026-11)."""
 JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
 BUSY_RETRY_S = 0.001
 READ_ONLY = apsw.SQLITE_OPEN_READONLY
-READ_WRITE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+READ_WRITE = apsw.SQLITE_OPEN_READWRITE
 SAFE_FROM, WITHDRAWN = (3, 51, 3), (3, 52, 0)
+PUT_BACK = "Stop the service, put the right file there without old -wal and -shm files beside it, and start again."
 BACKPORTS: dict[tuple[int, ...], int] = {(3, 50): 7, (3, 44): 6}
 
 
@@ -48,6 +49,7 @@ class Options:
         busy_timeout_s: how long to wait for a lock that another process holds, in seconds.
         application_id: the number that marks the file as this program's. A file with another one is refused; 0 asks nothing.
         read_only: open a file that is there, and leave every byte of it as it is; its journal mode is whatever it is.
+        create: make the file if it is not there.
     """
 
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
@@ -57,6 +59,7 @@ class Options:
     busy_timeout_s: float = 30.0
     application_id: int = 0
     read_only: bool = False
+    create: bool = True
 
 
 DEFAULTS = Options()
@@ -82,7 +85,7 @@ def check_library(version: str = apsw.sqlite_lib_version()) -> None:
 
 
 def open_connection(path: str, options: Options = DEFAULTS) -> apsw.Connection:
-    """An open connection with every setting in force; the file is made if its folder is there.
+    """An open connection with every setting in force.
 
     Raises:
         StorageUnavailable: the file cannot be opened or set up; the sentence says why and what to do.
@@ -93,7 +96,8 @@ def open_connection(path: str, options: Options = DEFAULTS) -> apsw.Connection:
     check_library()
     connection = None
     try:
-        connection = apsw.Connection(path, flags=READ_ONLY if options.read_only else READ_WRITE)
+        writing = READ_WRITE | (apsw.SQLITE_OPEN_CREATE if options.create else 0)
+        connection = apsw.Connection(path, flags=READ_ONLY if options.read_only else writing)
         configure(connection, options)
     except BaseException as error:
         if connection is not None:
@@ -223,7 +227,9 @@ def unavailable(path: str, error: apsw.Error) -> HomedexError:
         return StorageUnavailable(f"the folder {folder} does not exist. Create it, or correct DATABASE_URL.")
     if isinstance(error, apsw.CantOpenError) and os.path.isdir(path):  # noqa: PTH112
         return StorageUnavailable(f"{path} is a folder. Name a file inside it in DATABASE_URL.")
-    return storage_error(getattr(error, "result", apsw.SQLITE_ERROR), path) or StorageUnavailable(f"{path}: {error}")
+    if isinstance(error, apsw.CantOpenError) and not os.path.exists(path):  # noqa: PTH110
+        return StorageUnavailable(f"there is no file at {path}. {PUT_BACK}")
+    return storage_error(getattr(error, "extendedresult", apsw.SQLITE_ERROR), path) or StorageUnavailable(f"{path}: {error}")
 
 
 def storage_error(code: int, path: str = "the database") -> HomedexError | None:  # noqa: PLR0911  (a table)
@@ -233,7 +239,7 @@ def storage_error(code: int, path: str = "the database") -> HomedexError | None:
         code: primary or extended result code.
         path: the file, for the sentence.
     """
-    match code & 0xFF:
+    match apsw.SQLITE_FULL if code == apsw.SQLITE_IOERR_SHMSIZE else code & 0xFF:  # the file of the shared memory could not grow
         case apsw.SQLITE_BUSY | apsw.SQLITE_LOCKED:
             return Busy("another process holds the database's write lock. Try again.")
         case apsw.SQLITE_INTERRUPT:
@@ -249,5 +255,15 @@ def storage_error(code: int, path: str = "the database") -> HomedexError | None:
                 f"{path} cannot be opened for writing. Check that this user may write the file and its folder."
             )
         case apsw.SQLITE_IOERR:
-            return StorageUnavailable(f"the disk under {path} reported an error. Check the disk and its free space.")
+            return StorageUnavailable(
+                f"the disk under {path} reported an error. This request was not acknowledged, and what was acknowledged before is "
+                "kept. Look for the disk in the system's log and at its free space, and send the request again."
+            )
+        case apsw.SQLITE_PROTOCOL:  # also what is left of an fcntl() that fails
+            return StorageUnavailable(
+                f"the locks of {path} could not be had. Nothing was written; try again. If it stays so, put the database on a "
+                "local disk, not on a network share."
+            )
+        case apsw.SQLITE_NOMEM:
+            return StorageUnavailable(f"there was not enough memory to work on {path}. Nothing was written; try again.")
     return None

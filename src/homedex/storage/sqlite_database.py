@@ -63,8 +63,9 @@ class SqliteDatabase(Database):
         self.queue_limit = queue_limit
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        write_options = Options(cache_kib=share_kib * WRITER_SHARE, **base)  # type: ignore[arg-type]
-        read_options = Options(cache_kib=share_kib, query_only=True, **base)  # type: ignore[arg-type]
+        # The probe makes the file. A lane that opens another connection later must not make an empty one where it was lost.
+        write_options = Options(cache_kib=share_kib * WRITER_SHARE, create=False, **base)  # type: ignore[arg-type]
+        read_options = Options(cache_kib=share_kib, query_only=True, create=False, **base)  # type: ignore[arg-type]
         self._engines = [create_engine(path, options) for options in (write_options, read_options)]
         self._writer = Writer("writer", self._engines[0], self._writes, path, write_deadline_s, busy_timeout_s=busy_timeout_s)
         self._readers = [
@@ -81,13 +82,15 @@ class SqliteDatabase(Database):
         """An open database. See the class for the settings and `sqlite.open_connection` for what it raises."""
         database = cls(path, **settings)
         opened: list[Lane] = []
+        probe = open_connection(path, database._probe_options)
         try:
             for lane in (database._writer, *database._readers):
                 lane.open()
                 opened.append(lane)
-            database._probe = open_connection(path, database._probe_options)
-            database._probe.set_busy_handler(None)  # it is asked on the event loop, which does not wait
+            probe.set_busy_handler(None)  # it is asked on the event loop, which does not wait
+            database._probe = probe
         except BaseException:
+            probe.close()
             for lane in opened:
                 lane.jobs.put(None)
             for lane in opened:
@@ -129,7 +132,7 @@ class SqliteDatabase(Database):
             raise Busy("the service is stopping. Try again in a moment.")
         try:
             return f"{self._boot}-{self._probe.pragma('data_version')}"
-        except apsw.BusyError:  # another process recovers the file: what was known may not hold
+        except apsw.Error:  # another process recovers the file, or the disk fails: what was known may not hold
             return f"{self._boot}-{secrets.token_hex(8)}"
 
     async def close(self) -> None:
