@@ -228,7 +228,8 @@ def break_connection(connection: Connection) -> None:
 async def test_no_lane_makes_or_takes_another_file_in_the_place_of_one_that_was_lost(path: Path, how: str, kind: str) -> None:
     db = Database.open(str(path), readers=1)
     assert await db.write(ledger.append, 1, 10) == 1
-    os.rename(path, path.with_suffix(".away"))  # noqa: PTH104
+    for suffix in ("", "-wal", "-shm"):
+        os.rename(f"{path}{suffix}", f"{path}.away{suffix}")  # noqa: PTH104
     if how == "replaced":
         other = Database.open(str(path), readers=1)
         await other.write(ledger.create)

@@ -198,8 +198,10 @@ def run(settings: "Settings", target: str, listening: "socket.socket") -> None:
             lines = "\n".join(f"  {whence}:\n    {command}" for whence, command in ways)
             say(f"The registry is empty. Fill it\n{lines}")
         housekeeping = asyncio.create_task(forget_changes(database, settings.keep_changes_days))
+        looking = asyncio.create_task(database.look_for_damage())
         await uvicorn.Server(config).serve(sockets=[listening])
         housekeeping.cancel()
+        looking.cancel()
         await database.close()
 
     # uvicorn raises the signal again once it has shut down: then it means that all went well.

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine, event
 
 from homedex.errors import HomedexError, StorageUnavailable
 from homedex.storage import ending
-from homedex.storage.jobs import Deadline, Job, Outcome, answer, meaning
+from homedex.storage.damage import Damage
+from homedex.storage.jobs import Deadline, Job, Outcome, answer
 from homedex.storage.rows import driver
 from homedex.storage.sqlite import PUT_BACK, busy_handler, truncate_wal, wal_bytes
 
@@ -73,12 +74,15 @@ class Lane:
     Args:
         engine: where its connection comes from.
         jobs: the queue; None in it ends one lane.
-        path: the database file, for error sentences.
+        damage: what is known to be wrong with the database file.
         limit_s: how long one function may take, in seconds; None for no limit.
     """
 
-    def __init__(self, name: str, engine: Engine, jobs: "queue.SimpleQueue[Job | None]", path: str, limit_s: float | None) -> None:
-        self.engine, self.jobs, self.path, self.limit_s = engine, jobs, path, limit_s
+    def __init__(
+        self, name: str, engine: Engine, jobs: "queue.SimpleQueue[Job | None]", damage: Damage, limit_s: float | None
+    ) -> None:
+        self.engine, self.jobs, self.damage, self.limit_s = engine, jobs, damage, limit_s
+        self.path = damage.path
         self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._live, name=f"homedex-{name}", daemon=True)
 
@@ -131,6 +135,8 @@ class Lane:
             return False
         finally:
             with contextlib.suppress(Exception):  # what is broken may not close either
+                self.damage.spare(driver(connection))
+            with contextlib.suppress(Exception):
                 connection.close()
         return True
 
@@ -138,7 +144,7 @@ class Lane:
         """Tell the next caller why there is no connection; false when the queue has ended."""
         job = self.jobs.get()
         if job is not None and job.start():
-            answer([(job, None, meaning(error, self.path))])
+            answer([(job, None, self.damage.meaning(error))])
         return job is not None
 
     def serve(self, connection: Connection) -> None:
@@ -161,7 +167,7 @@ class Reader(Lane):
                     result = job.fn(connection, *job.args, **job.kwargs)
                     self.deadline.stop()
             except BaseException as error:  # noqa: BLE001  (it belongs to the caller)
-                answer([(job, None, meaning(error, self.path, query_only=True))])
+                answer([(job, None, self.damage.meaning(error, query_only=True))])
                 self.deadline.stop()
                 roll_back(connection)
                 check_same(connection, raw)
@@ -217,7 +223,7 @@ class Writer(Lane):
                 self._run(deque(jobs), connection)
                 check_same(connection, raw)
             except BaseException as error:
-                answer((job, None, meaning(error, self.path)) for job in jobs)
+                answer((job, None, self.damage.meaning(error)) for job in jobs)
                 if not ended:  # a new connection would wait for an end of the queue that has come already
                     raise
         self._optimize(raw)
@@ -242,9 +248,11 @@ class Writer(Lane):
         while waiting:
             outcomes: list[Outcome] = []
             try:
+                self.damage.check()
                 self._check_file()
                 with connection.begin() as transaction:
                     self._fill(outcomes, waiting, driver(connection), connection)
+                    self.damage.check()  # one of them, or a reader meanwhile, may have met it
                     if all(error is not None for _, _, error in outcomes):
                         transaction.rollback()  # a COMMIT would write, and flush, pages that are as they were
             except Undone:
@@ -264,7 +272,7 @@ class Writer(Lane):
 
     def _write_back(self, raw: apsw.Connection) -> None:
         """Write a log that has grown back into the file, once its callers have their answers: 25 ms after 10,000 rows (2026-11)."""
-        if self._wal_pages < CHECKPOINT_PAGES:
+        if self._wal_pages < CHECKPOINT_PAGES or self.damage.found:
             return
         self._wal_pages = 0
         try:
@@ -272,11 +280,11 @@ class Writer(Lane):
         except apsw.BusyError:  # another process does it
             return
         except apsw.Error as error:  # the next write will meet the same fault and report it
-            log.warning("the write-ahead log of %s could not be written back: %s", self.path, error)
+            log.warning("the write-ahead log of %s could not be written back: %s", self.path, self.damage.meaning(error))
 
     def _fail(self, error: BaseException, outcomes: list[Outcome], waiting: deque[Job], connection: Connection) -> None:
         """Answer for a transaction that did not begin (then for all that wait) or did not commit (for those that were in it)."""
-        failure = meaning(error, self.path)
+        failure = self.damage.meaning(error)
         if len(outcomes) > 1 and not isinstance(failure, HomedexError):
             # A constraint that is checked at COMMIT is the fault of one of them: each goes alone.
             roll_back(connection)
@@ -315,7 +323,7 @@ class Writer(Lane):
             result = job.fn(connection, *job.args, **job.kwargs)
             self.deadline.check()
         except BaseException as error:  # noqa: BLE001  (it belongs to the caller)
-            return job, None, meaning(error, self.path)
+            return job, None, self.damage.meaning(error)
         finally:
             self._inside = False
             self.deadline.stop()
@@ -332,18 +340,22 @@ class Writer(Lane):
             return True
 
     def _truncate(self, raw: apsw.Connection) -> bool:
+        if self.damage.found:
+            return True
         try:
             raw.set_busy_handler(busy_handler(TIDY_WAIT_S))
             return truncate_wal(raw)
         except apsw.Error as error:  # the next write will meet the same fault and report it
-            log.warning("the write-ahead log of %s could not be written back: %s", self.path, error)
+            log.warning("the write-ahead log of %s could not be written back: %s", self.path, self.damage.meaning(error))
             return True
         finally:
             with contextlib.suppress(apsw.ConnectionClosedError):
                 raw.set_busy_handler(busy_handler(self.busy_timeout_s))
 
     def _optimize(self, raw: apsw.Connection) -> None:
+        if self.damage.found:
+            return
         try:
             raw.execute("PRAGMA optimize")
         except apsw.Error as error:  # better statistics can wait
-            log.warning("PRAGMA optimize was not possible: %s", error)
+            log.warning("PRAGMA optimize was not possible: %s", self.damage.meaning(error))

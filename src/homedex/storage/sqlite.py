@@ -94,11 +94,12 @@ def open_connection(path: str, options: Options = DEFAULTS) -> apsw.Connection:
         UnsafeLibrary: see `check_library`.
     """
     check_library()
-    connection = None
+    size, connection = _size_without_log(path), None
     try:
         writing = READ_WRITE | (apsw.SQLITE_OPEN_CREATE if options.create else 0)
         connection = apsw.Connection(path, flags=READ_ONLY if options.read_only else writing)
         configure(connection, options)
+        _check_end(connection, size)
     except BaseException as error:
         if connection is not None:
             connection.close()
@@ -106,6 +107,31 @@ def open_connection(path: str, options: Options = DEFAULTS) -> apsw.Connection:
             raise unavailable(path, error) from error
         raise
     return connection
+
+
+def _size_without_log(path: str) -> int:
+    """Size of a file that has no log beside it, else 0: the log may hold what the file lacks.
+
+    Raises:
+        NotADatabase: there is a log, and no file or an empty one: SQLite would delete the log unread.
+    """
+    try:
+        logged = wal_bytes(path)  # first: who makes a new file writes to it before there is a log
+        size = os.path.getsize(path) if os.path.exists(path) else 0  # noqa: PTH110, PTH202
+    except OSError:  # a path that cannot be opened either
+        return 0
+    if logged and not size:
+        raise NotADatabase(
+            f"{path} is empty or gone, but its log {path}-wal is there. Both were left alone. Put the database file back beside "
+            "its log, or restore a backup; move the log away only if nothing in it is needed."
+        )
+    return 0 if logged else size
+
+
+def _check_end(connection: apsw.Connection, size: int) -> None:
+    """Refuse a file that ends within a page: SQLite would read what is missing as zeros."""
+    if size % int(connection.pragma("page_size")):
+        raise apsw.CorruptError("the file ends within a page")
 
 
 def configure(connection: apsw.Connection, options: Options = DEFAULTS) -> None:
@@ -229,7 +255,8 @@ def unavailable(path: str, error: apsw.Error) -> HomedexError:
         return StorageUnavailable(f"{path} is a folder. Name a file inside it in DATABASE_URL.")
     if isinstance(error, apsw.CantOpenError) and not os.path.exists(path):  # noqa: PTH110
         return StorageUnavailable(f"there is no file at {path}. {PUT_BACK}")
-    return storage_error(getattr(error, "extendedresult", apsw.SQLITE_ERROR), path) or StorageUnavailable(f"{path}: {error}")
+    code = apsw.SQLITE_CORRUPT if isinstance(error, apsw.CorruptError) else getattr(error, "extendedresult", apsw.SQLITE_ERROR)
+    return storage_error(code, path) or StorageUnavailable(f"{path}: {error}")
 
 
 def storage_error(code: int, path: str = "the database") -> HomedexError | None:  # noqa: PLR0911  (a table)
@@ -249,7 +276,10 @@ def storage_error(code: int, path: str = "the database") -> HomedexError | None:
         case apsw.SQLITE_NOTADB:
             return NotADatabase(f"{path} is not a SQLite database. It was left alone; name another file in DATABASE_URL.")
         case apsw.SQLITE_CORRUPT:
-            return NotADatabase(f"{path} is damaged. Stop the service, keep a copy of the file, and restore a backup.")
+            return NotADatabase(
+                f"{path} is damaged. Nothing more is written to it. Stop the service, keep the file and its -wal as they are, and "
+                "restore a backup, or save what can be read: homedex doctor --repair NEW_FILE."
+            )
         case apsw.SQLITE_READONLY | apsw.SQLITE_CANTOPEN | apsw.SQLITE_PERM | apsw.SQLITE_AUTH:
             return StorageUnavailable(
                 f"{path} cannot be opened for writing. Check that this user may write the file and its folder."

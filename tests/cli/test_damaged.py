@@ -1,0 +1,68 @@
+"""A damaged registry, as the person who runs it meets it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from homedex.storage.sqlite import open_connection
+from service import Service, homedex
+
+PAGE = 4096
+
+
+@pytest.fixture
+def filled(registry_file: Path) -> Path:
+    """A registry with a few hundred devices, closed in order."""
+    with Service.start(registry_file) as service:
+        for batch in range(4):
+            rows = [{"device_id": f"d{batch}-{number}", "name": f"Lamp {number}"} for number in range(100)]
+            assert service.ask("POST", "/api/v1/devices/bulk", {"devices": rows})[0] == 200
+    return registry_file
+
+
+def blank_a_page(path: Path, table: str) -> None:
+    """Put zeros into a page in the middle of a table, as a bad sector or a lost write would."""
+    connection = open_connection(str(path))
+    pages = [row[0] for row in connection.execute("SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf'", (table,))]
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek((int(pages[len(pages) // 2]) - 1) * PAGE)
+        file.write(bytes(PAGE))
+
+
+def spoil_the_header(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"no longer SQLite")
+
+
+def cut_in_half(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("spoil", [spoil_the_header, cut_in_half])
+def test_serve_says_in_one_line_that_the_file_is_damaged(filled: Path, spoil: Callable[[Path], None]) -> None:
+    spoil(filled)
+    before = filled.read_bytes()
+    done = homedex("serve", path=filled, settings={"HOMEDEX_PORT": "0"})
+    assert (done.returncode, done.stderr.count("\n"), done.stderr.startswith("Not a database: ")) == (8, 1, True), done.stderr
+    assert filled.read_bytes() == before
+
+
+def test_a_service_finds_damage_by_itself_serves_what_is_whole_and_writes_no_more(filled: Path) -> None:
+    blank_a_page(filled, "changes")
+    with Service.start(filled) as service:
+        until = time.monotonic() + 10
+        while service.ask("GET", "/readyz")[0] == 200:
+            assert time.monotonic() < until, "the damage was not found"
+        checks = service.ask("GET", "/readyz")[1]["checks"]
+        assert (checks["read"], "is damaged" in checks["write"], "doctor --repair" in checks["write"]) == ("ok", True, True)
+        assert service.ask("GET", "/api/v1/devices/d1-1")[0] == 200
+        status, problem = service.ask("PUT", "/api/v1/devices/new", {"name": "new"})
+        assert (status, problem["type"]) == (503, "/problems/not-a-database")
+        assert service.ask("GET", "/api/v1/changes?limit=1000")[0] == 503
+        assert service.ask("GET", "/api/v1/devices/new")[0] == 404
+        service.stop()
+    assert "is damaged" in service.log
