@@ -1,5 +1,6 @@
 """A damaged registry, as the person who runs it meets it."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -66,3 +67,29 @@ def test_a_service_finds_damage_by_itself_serves_what_is_whole_and_writes_no_mor
         assert service.ask("GET", "/api/v1/devices/new")[0] == 404
         service.stop()
     assert "is damaged" in service.log
+
+
+def test_doctor_saves_what_can_be_saved_into_a_new_file_that_serves(filled: Path, tmp_path: Path) -> None:
+    blank_a_page(filled, "devices")
+    before, new = filled.read_bytes(), tmp_path / "new.db"
+    done = homedex("doctor", "--repair", str(new), path=filled)
+    assert (done.returncode, done.stderr) == (0, "")
+    line = next(line for line in done.stdout.splitlines() if line.startswith("devices: "))
+    saved, rebuilt, lost = (int(word) for word in line.replace(",", "").split() if word.isdigit())
+    assert (saved + rebuilt, rebuilt > 0, lost) == (400, True, 0)
+    assert f"{new} is whole" in done.stdout
+    assert filled.read_bytes() == before
+    with Service.start(new) as service:
+        assert service.ask("GET", "/api/v1/devices?limit=1")[1]["total"] == 400
+        assert service.ask("GET", "/api/v1/devices?limit=1&q=lamp")[1]["total"] == 400
+    assert homedex("doctor", path=new).returncode == 0
+    again = homedex("doctor", "--repair", str(new), path=filled)
+    assert (again.returncode, again.stderr.count("\n"), "is there already" in again.stderr) == (5, 1, True)
+
+
+def test_doctor_says_what_it_saved_as_json(filled: Path, tmp_path: Path) -> None:
+    blank_a_page(filled, "changes")
+    done = homedex("doctor", "--repair", str(tmp_path / "new.db"), "--json", path=filled)
+    found = json.loads(done.stdout)
+    lost = {table["table"]: table["lost"] for table in found["tables"] if table["lost"]}
+    assert (list(lost), found["bad_pages"]) == (["changes"], 1)

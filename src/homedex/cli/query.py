@@ -176,9 +176,22 @@ def _shown(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
 
 
-def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False) -> None:
-    """Check the registry: library, settings in force, file, WAL, schema, integrity. Exit 1 if anything is wrong."""
+def doctor(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    repair: Annotated[str | None, typer.Option(metavar="NEW_FILE", help="Save what can be saved into a new file.")] = None,
+) -> None:
+    """Check the registry: library, settings in force, file, WAL, schema, integrity. Exit 1 if anything is wrong.
+
+    With --repair, save what can be saved of a damaged registry into NEW_FILE, and leave the damaged one as it is. Stop the service
+    first.
+    """
     import asyncio
+
+    if repair is not None:
+        from homedex.cli.repair import save
+
+        return save(repair, as_json=as_json)
 
     from homedex.cli.wire import registry
     from homedex.registry import checkup
@@ -198,3 +211,4 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON i
             )
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+    return None
