@@ -1,6 +1,10 @@
 """A damaged registry, as the person who runs it meets it."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -93,3 +97,58 @@ def test_doctor_says_what_it_saved_as_json(filled: Path, tmp_path: Path) -> None
     found = json.loads(done.stdout)
     lost = {table["table"]: table["lost"] for table in found["tables"] if table["lost"]}
     assert (list(lost), found["bad_pages"]) == (["changes"], 1)
+
+
+def test_a_data_folder_that_is_removed_under_the_service_is_said_and_not_made_anew(filled: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    path = Path(shutil.copy(filled, folder / "app.db"))
+    with Service.start(path) as service:
+        assert service.ask("PUT", "/api/v1/devices/before", {"name": "x"})[0] == 201
+        shutil.rmtree(folder)
+        status, problem = service.ask("PUT", "/api/v1/devices/after", {"name": "x"})
+        assert (status, "removed or replaced" in problem["detail"]) == (503, True)
+        status, ready = service.ask("GET", "/readyz")
+        assert (status, ready["status"]) == (503, "not ready")
+        assert "Nothing was written" in ready["checks"]["write"]
+        assert service.ask("GET", "/api/v1/devices/after")[0] == 404
+        assert service.stop() == 0
+    assert not folder.exists()
+
+
+needs_setpriv = pytest.mark.skipif(
+    os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may write anywhere, and setpriv is not here"
+)
+UNPRIVILEGED = ["setpriv", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"] if os.geteuid() == 0 else []
+
+
+@needs_setpriv
+def test_serve_says_in_one_line_that_it_may_not_read_the_file(filled: Path) -> None:
+    filled.chmod(0)
+    done = homedex("serve", path=filled, settings={"HOMEDEX_PORT": "0"}, prefix=UNPRIVILEGED)
+    filled.chmod(0o644)
+    assert (done.returncode, done.stderr.count("\n"), "this user may" in done.stderr) == (7, 1, True), done.stderr
+
+
+ASK_READ_ONLY = """
+import sys
+from fastapi.testclient import TestClient
+from homedex.api.app import create_app
+from homedex.registry import schema
+
+with TestClient(create_app(schema.open_registry(sys.argv[1]))) as client:
+    print(client.get("/api/v1/devices/d1-1").status_code)
+    print(client.put("/api/v1/devices/new", json={}).json()["type"])
+    print(client.get("/readyz").json()["checks"]["write"])
+"""
+
+
+@needs_setpriv
+def test_a_file_that_may_only_be_read_is_served_and_every_write_is_refused(filled: Path) -> None:
+    filled.chmod(0o444)
+    command = [*UNPRIVILEGED, sys.executable, "-c", ASK_READ_ONLY, str(filled)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    filled.chmod(0o644)
+    read, written, ready = done.stdout.splitlines()
+    assert (read, written) == ("200", "/problems/storage-unavailable")
+    assert "Check that this user may write the file" in ready

@@ -1,11 +1,14 @@
 """A disk that fails, a power cut, a SIGKILL, each at every step or at random ones, hundreds of times."""
 
 import asyncio
+import http.client
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,7 @@ import ledger
 from faulty import FAULTS, Disk, Fault, faulty_disk
 from homedex.errors import Busy, StorageFull, StorageUnavailable
 from homedex.storage.database import Database
+from homedex.storage.sqlite import open_connection
 from service import Service
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
@@ -103,3 +107,38 @@ def test_a_service_on_a_full_disk_says_507_reads_on_and_writes_again_when_there_
             assert {device["device_id"] for device in page["devices"]} == {*acknowledged, "after"}
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607
+
+
+def test_two_services_on_one_file_of_which_one_is_killed_again_and_again_lose_nothing(tmp_path: Path) -> None:
+    path, acknowledged = tmp_path / "app.db", list[str]()
+    stop = threading.Event()
+
+    def write(service: Service, name: str) -> None:
+        for turn in range(100_000):
+            try:
+                status, _ = service.ask("PUT", f"/api/v1/devices/{name}-{turn}", {"name": name})
+            except (OSError, ValueError, http.client.HTTPException):
+                return
+            assert status == 201
+            acknowledged.append(f"{name}-{turn}")
+            if stop.is_set():
+                return
+
+    with Service.start(path) as steady:
+        writer = threading.Thread(target=write, args=(steady, "steady"))
+        writer.start()
+        for kill in range(10):
+            killed = Service.start(path)
+            other = threading.Thread(target=write, args=(killed, f"killed{kill}"))
+            other.start()
+            time.sleep(0.2)
+            killed.stop(signal.SIGKILL)
+            other.join()
+        stop.set()
+        writer.join()
+    connection = open_connection(str(path))
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    there = {row[0] for row in connection.execute("SELECT device_id FROM devices")}
+    connection.close()
+    assert set(acknowledged) <= there
+    assert len([name for name in acknowledged if name.startswith("killed")]) > 10

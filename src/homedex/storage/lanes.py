@@ -31,6 +31,7 @@ CHECKPOINT_PAGES = 1000
 """From how many pages on the write-ahead log is written back: SQLite's own number."""
 
 WAL_WORTH_CUTTING_BYTES = 4 * 1024 * 1024
+WAL_WORTH_A_WARNING_BYTES = 64 * 1024 * 1024
 OPTIMIZE_EVERY_S = 3600.0
 
 
@@ -195,6 +196,7 @@ class Writer(Lane):
         self.busy_timeout_s = busy_timeout_s
         self._inside = False
         self._wal_pages = 0
+        self._warn_at = WAL_WORTH_A_WARNING_BYTES
         event.listen(self.engine, "commit", self._refuse_by_name)
         event.listen(self.engine, "rollback", self._refuse_by_name)
 
@@ -276,11 +278,25 @@ class Writer(Lane):
             return
         self._wal_pages = 0
         try:
-            raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            logged, written_back = raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if written_back < logged:
+                self._warn_of_growth()
         except apsw.BusyError:  # another process does it
             return
         except apsw.Error as error:  # the next write will meet the same fault and report it
             log.warning("the write-ahead log of %s could not be written back: %s", self.path, self.damage.meaning(error))
+
+    def _warn_of_growth(self) -> None:
+        """Say that a reader keeps the log from being written back, once it is large and each time it has doubled."""
+        size = wal_bytes(self.path)
+        if size < self._warn_at:
+            return
+        self._warn_at = 2 * size
+        log.warning(
+            "the write-ahead log of %s has grown to %d MB: a reader that does not end keeps it from being written back. Nothing is "
+            "lost, and it is cut when that reader ends. Look for a process that holds the file open.",
+            *(self.path, size // 1_000_000),
+        )
 
     def _fail(self, error: BaseException, outcomes: list[Outcome], waiting: deque[Job], connection: Connection) -> None:
         """Answer for a transaction that did not begin (then for all that wait) or did not commit (for those that were in it)."""
@@ -344,7 +360,11 @@ class Writer(Lane):
             return True
         try:
             raw.set_busy_handler(busy_handler(TIDY_WAIT_S))
-            return truncate_wal(raw)
+            cut = truncate_wal(raw)
+            if cut and self._warn_at > WAL_WORTH_A_WARNING_BYTES:
+                log.info("the write-ahead log of %s has been written back and cut", self.path)
+                self._warn_at = WAL_WORTH_A_WARNING_BYTES
+            return cut  # noqa: TRY300  (what follows is the fault's)
         except apsw.Error as error:  # the next write will meet the same fault and report it
             log.warning("the write-ahead log of %s could not be written back: %s", self.path, self.damage.meaning(error))
             return True
