@@ -17,14 +17,21 @@ from service import Service, homedex
 PAGE = 4096
 
 
-@pytest.fixture
-def filled(registry_file: Path) -> Path:
+@pytest.fixture(scope="module")
+def template(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry with a few hundred devices, closed in order."""
-    with Service.start(registry_file) as service:
+    path = Path(shutil.copy(migrated, tmp_path_factory.mktemp("filled") / "registry.db"))
+    with Service.start(path) as service:
         for batch in range(4):
             rows = [{"device_id": f"d{batch}-{number}", "name": f"Lamp {number}"} for number in range(100)]
             assert service.ask("POST", "/api/v1/devices/bulk", {"devices": rows})[0] == 200
-    return registry_file
+    return path
+
+
+@pytest.fixture
+def filled(template: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copy(template, tmp_path / "registry.db"))
 
 
 def blank_a_page(path: Path, table: str) -> None:
@@ -152,3 +159,10 @@ def test_a_file_that_may_only_be_read_is_served_and_every_write_is_refused(fille
     read, written, ready = done.stdout.splitlines()
     assert (read, written) == ("200", "/problems/storage-unavailable")
     assert "Check that this user may write the file" in ready
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["changes"]])
+def test_a_command_that_meets_damage_says_so_in_one_line(filled: Path, command: list[str]) -> None:
+    blank_a_page(filled, "changes")
+    done = homedex(*command, path=filled)
+    assert (done.returncode, done.stderr.count("\n"), "doctor --repair" in done.stderr) == (8, 1, True), done.stderr

@@ -115,7 +115,7 @@ def test_of_a_whole_file_everything_is_saved_byte_for_byte(home: Path, damaged: 
     assert (found.bad_pages, found.header_is_whole) == (0, True)
 
 
-@pytest.mark.parametrize("how", ["blank", "garbled"])
+@pytest.mark.parametrize("how", ["blank", pytest.param("garbled", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "where",
     [

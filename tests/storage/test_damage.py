@@ -1,6 +1,7 @@
 """Damaged files: noticed at start, or by whoever meets it first; read on where whole, and never written to again."""
 
 import asyncio
+import os
 import random
 import shutil
 import threading
@@ -241,3 +242,13 @@ async def test_a_log_whose_file_was_lost_is_left_alone(path: Path, tmp_path: Pat
     with pytest.raises(NotADatabase, match="its log"):
         Database.open(str(left), readers=1)
     assert (wal_bytes(str(left)), left.exists()) == (before, how == "empty")
+
+
+async def test_a_file_that_is_gone_when_it_is_looked_through_is_no_damage(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    db = Database.open(str(path), readers=1)
+    for suffix in ("", "-wal", "-shm"):
+        os.rename(f"{path}{suffix}", f"{path}.away{suffix}")  # noqa: PTH104
+    await db.look_for_damage()
+    assert "was not looked through" in caplog.text
+    assert db.damage is None
+    await db.close()

@@ -1,14 +1,10 @@
 """Damage of a SQLite file: who meets it first says so, and nothing is written from then on until a new start."""
 
-import logging
-
 import apsw
 
 from homedex.errors import NotADatabase
 from homedex.storage.jobs import meaning
 from homedex.storage.sqlite import storage_error
-
-log = logging.getLogger(__name__)
 
 
 class Damage:
@@ -21,17 +17,15 @@ class Damage:
         self.path = path
         self.found: str | None = None
 
-    def note(self, reason: str) -> None:
-        """Remember that the file is damaged, and say why, once."""
-        if self.found is None:
-            self.found = str(storage_error(apsw.SQLITE_CORRUPT, self.path).detail)  # type: ignore[union-attr]
-            log.error("%s (%s)", self.found, reason)
+    def note(self) -> None:
+        """Remember that the file is damaged."""
+        self.found = str(storage_error(apsw.SQLITE_CORRUPT, self.path).detail)  # type: ignore[union-attr]
 
     def meaning(self, error: BaseException, *, query_only: bool = False) -> BaseException:
         """What an error means to the caller (`jobs.meaning`); remembers it if it is damage."""
         found = meaning(error, self.path, query_only=query_only)
         if isinstance(found, NotADatabase):
-            self.note(str(error.__cause__ or error))
+            self.note()
         return found
 
     def check(self) -> None:

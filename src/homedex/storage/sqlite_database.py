@@ -13,7 +13,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 import apsw
 from sqlalchemy import Connection
 
-from homedex.errors import BadSetting, Busy
+from homedex.errors import BadSetting, Busy, HomedexError
 from homedex.storage.damage import Damage
 from homedex.storage.database import Database
 from homedex.storage.engine import create_engine
@@ -163,21 +163,26 @@ class SqliteDatabase(Database):
         await asyncio.to_thread(self._look_for_damage)
 
     def _look_for_damage(self) -> None:
-        check = "integrity_check" if os.path.getsize(self.path) <= SMALL_BYTES else "quick_check"  # noqa: PTH202
         with self._looking:
             if self._probe is None:
                 return
-            connection = open_connection(self.path, self._look_options)
+            try:
+                connection = open_connection(self.path, self._look_options)
+            except HomedexError as error:  # who asks next is told, and so is /readyz
+                log.warning("%s was not looked through for damage. %s", self.path, error)
+                return
             try:
                 connection.set_progress_handler(lambda: self._probe is None, PROGRESS_STEPS)
+                size = int(connection.pragma("page_count")) * int(connection.pragma("page_size"))
+                check = "integrity_check" if size <= SMALL_BYTES else "quick_check"
                 complaints = [str(row[0]) for row in connection.execute(f"PRAGMA {check}(1)")]
                 if complaints != ["ok"]:
-                    self._damage.note("; ".join(complaints).replace("\n", " "))
+                    self._damage.note()
+                    log.error("%s (%s)", self.damage, "; ".join(complaints).replace("\n", " "))
             except apsw.InterruptError:  # the database is being closed
                 return
             except apsw.Error as error:
-                if self._damage.meaning(error) and self.damage is None:
-                    log.warning("%s could not be looked through for damage: %s", self.path, error)
+                log.error("%s (%s)", self._damage.meaning(error), error)  # noqa: TRY400  (the sentence says it all)
             finally:
                 self._damage.spare(connection)
                 connection.close()
