@@ -1,4 +1,4 @@
-"""Backups of a gigabyte while 2,000 edits a second are written: how fast, what the edits feel of it, and how much memory it takes."""
+"""Backups of a gigabyte while 2,000 edits a second are written: how fast, what the edits feel of it, and in how much memory."""
 
 import json
 import os
@@ -7,8 +7,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -32,13 +33,13 @@ def backup(folder: Path) -> list[Figure]:
     path = folder / "app.db"
     print(f"  built {DEVICES:,} devices in {build(path, DEVICES):.0f} s, {path.stat().st_size / 1e6:,.0f} MB", flush=True)
     made: list[tuple[float, float, float]] = []
-    with paced(path) as (say, latencies):
+    with paced(path) as (count_as, latencies):
         for _ in range(ROUNDS):
-            say("quiet")
+            count_as("quiet")
             time.sleep(QUIET_S)
-            say("backup")
+            count_as("backup")
             made.append(run(path, folder, "create", "--no-verify", "--gently"))
-            say("after")
+            count_as("after")
     verified = [run(path, folder, "verify") for _ in range(ROUNDS)]
     newest = max((folder / "backups").glob("*.zst"))
     restored = []
@@ -47,9 +48,7 @@ def backup(folder: Path) -> list[Figure]:
         (folder / f"new-{turn}.db").unlink()
     shutil.rmtree(folder / "backups")
     quiet, during = p99(latencies["quiet"]), p99(latencies["backup"])
-    print(
-        f"  p99 of an edit: {quiet:.1f} ms without, {during:.1f} ms with a backup; {len(latencies['backup']):,} edits during backups"
-    )
+    print(f"  p99 of an edit: {quiet:.1f} ms without, {during:.1f} ms with a backup; {len(latencies['backup']):,} edits meanwhile")
     return [
         rate("create a backup, 2,000 edits/s meanwhile", made),
         Figure("p99 of an edit during a backup, times that without", "x", [during / quiet], better="less", most=1.5),
@@ -85,17 +84,17 @@ def run(path: Path, folder: Path, *arguments: str) -> tuple[float, float, float]
 
 
 @contextmanager
-def paced(path: Path) -> Iterator[tuple["Say", dict[str, list[float]]]]:
+def paced(path: Path) -> Iterator[tuple[Callable[[str], None], dict[str, list[float]]]]:
     """Edits by a process of its own; what each took, in ms and by what was said when it began, is there after the block."""
     command = [sys.executable, "-m", "bench.paced", str(path), str(EDITS_A_SECOND), str(EDITED)]
     latencies: dict[str, list[float]] = {}
     with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+        if process.stdin is None or process.stdout is None:
+            raise BenchError("there are no pipes to the process that edits")
         if process.stdout.readline() != "ready\n":
             raise BenchError("the process that edits did not start")
         try:
-            yield Say(process.stdin), latencies
+            yield partial(say, process.stdin), latencies
         except BaseException:
             process.kill()
             raise
@@ -105,12 +104,7 @@ def paced(path: Path) -> Iterator[tuple["Say", dict[str, list[float]]]]:
             raise BenchError(f"{EDITS_A_SECOND:,} edits a second are more than this machine writes")
 
 
-class Say:
-    """Names what the edits from now on are counted under."""
-
-    def __init__(self, to: IO[str]) -> None:
-        self._to = to
-
-    def __call__(self, label: str) -> None:
-        self._to.write(f"{label}\n")
-        self._to.flush()
+def say(to: IO[str], label: str) -> None:
+    """Name what the edits from now on are counted under."""
+    to.write(f"{label}\n")
+    to.flush()

@@ -238,7 +238,7 @@ class NotADatabase(StorageUnavailable):
     """The file is no SQLite database, or it is damaged."""
 
     slug, title, exit_code = "not-a-database", "Not a database", 8
-    advice = "Check that `DATABASE_URL` names the right file. If it is damaged, restore a backup; `homedex doctor` says more."
+    advice = "Check that `DATABASE_URL` names the right file. If it is damaged, restore a backup, or try `homedex doctor --repair`."
 
 
 class ForeignDatabase(StorageUnavailable):

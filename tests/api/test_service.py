@@ -36,6 +36,12 @@ def test_it_is_ready_when_every_check_is_ok(client: TestClient) -> None:
     assert client.get("/readyz").json() == {"status": "ok", "checks": checks}
 
 
+def test_asking_whether_it_is_ready_changes_nothing(client: TestClient) -> None:
+    before = client.app.state.database.revision  # type: ignore[attr-defined]
+    assert client.get("/readyz").status_code == 200
+    assert client.app.state.database.revision == before  # type: ignore[attr-defined]
+
+
 def test_it_is_not_ready_while_another_process_holds_the_write_lock(registry_file: Path) -> None:
     holder = Database.open(str(registry_file), readers=1)
     database = Database.open(str(registry_file), application_id=schema.APPLICATION_ID, busy_timeout_s=0.05)

@@ -9,11 +9,23 @@ if TYPE_CHECKING:
     from homedex.registry.findings import Finding
 
 
-def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False) -> None:
+def doctor(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    repair: Annotated[str | None, typer.Option(metavar="NEW_FILE", help="Save what can be saved into a new file.")] = None,
+) -> None:
     """Check the registry: library, settings, file, disk, schema, integrity, search, clock. It only reads.
 
     The exit code is that of the worst: 0 all is well, 20 a warning, 21 an error. What is wrong is followed by what to do.
+
+    With --repair, save what can be saved of a damaged registry into NEW_FILE, and leave the damaged one as it is. Stop the service
+    first.
     """
+    if repair is not None:
+        from homedex.cli.repair import save
+
+        save(repair, as_json=as_json)
+        return
     from homedex.registry.findings import EXIT_CODES, worst
 
     findings = _findings()

@@ -203,6 +203,7 @@ def run(settings: "Settings", target: str, listening: "socket.socket") -> None:
         housekeeping = [
             asyncio.create_task(forget_changes(database, settings.keep_changes_days)),
             asyncio.create_task(backups.run(database, utc_now)),
+            asyncio.create_task(database.look_for_damage()),
         ]
         await uvicorn.Server(config).serve(sockets=[listening])
         for task in housekeeping:

@@ -15,7 +15,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 import apsw
 
@@ -26,7 +25,7 @@ from homedex.storage.digests import Contents, contents_of
 from homedex.storage.looking import look
 from homedex.storage.migrate import schema_revision
 from homedex.storage.rows import run
-from homedex.storage.sqlite import DEFAULTS, Options, configure, open_connection, storage_error
+from homedex.storage.sqlite import DEFAULTS, Options, open_connection, storage_error
 from homedex.storage.transfer import Shape, transfer
 from homedex.storage.urls import is_postgresql, shown
 
@@ -162,10 +161,7 @@ def verify_file(path: Path, scratch: Path, tell: Tell = lambda *_: None, *, call
 
 def open_copy(path: Path, cache_kib: int = DEFAULTS.cache_kib) -> apsw.Connection:
     """A file that nobody writes, as it is: no journal is looked for and none is left beside it."""
-    name = f"file:{quote(str(path.absolute()))}?immutable=1"
-    connection = apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-    configure(connection, Options(read_only=True, cache_kib=cache_kib))
-    return connection
+    return open_connection(str(path), Options(read_only=True, unwatched=True, cache_kib=cache_kib))
 
 
 def state_of(connection: apsw.Connection) -> State:

@@ -29,6 +29,14 @@ class Database(ABC):
     shown: str
     folder: Path | None
 
+    @property
+    def damage(self) -> str | None:
+        """What is wrong with the file and what to do, once that is known; every write is refused from then on. None: nothing."""
+        return None
+
+    async def look_for_damage(self) -> None:  # noqa: B027  (what a server's Database does)
+        """Read all of it, and remember in `damage` if it is not whole. A server looks after itself."""
+
     @staticmethod
     def open(target: str, **settings: Any) -> "Database":
         """An open database.
@@ -70,6 +78,7 @@ class Database(ABC):
             Busy: too much waits already, or another process kept the lock for `busy_timeout_s`.
             QueryTimeout: it took longer than `write_deadline_s`. SQL is stopped then; Python is not, but undone all the same.
             StorageFull, StorageUnavailable: the write was rolled back, or, where `detail` says so, its outcome is unknown.
+            NotADatabase: the file is damaged; see `damage`.
             Exception: whatever `fn` raises.
         """
 

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Engine, event
 
 from homedex.errors import HomedexError, StorageUnavailable
 from homedex.storage import ending
-from homedex.storage.jobs import Deadline, Job, Outcome, answer, meaning
+from homedex.storage.damage import Damage
+from homedex.storage.jobs import Deadline, Job, Outcome, answer
 from homedex.storage.rows import driver
-from homedex.storage.sqlite import busy_handler, truncate_wal, wal_bytes
+from homedex.storage.sqlite import PUT_BACK, busy_handler, truncate_wal, wal_bytes
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ CHECKPOINT_PAGES = 1000
 """From how many pages on the write-ahead log is written back: SQLite's own number."""
 
 WAL_WORTH_CUTTING_BYTES = 4 * 1024 * 1024
+WAL_WORTH_A_WARNING_BYTES = 64 * 1024 * 1024
 OPTIMIZE_EVERY_S = 3600.0
 
 
@@ -73,12 +75,15 @@ class Lane:
     Args:
         engine: where its connection comes from.
         jobs: the queue; None in it ends one lane.
-        path: the database file, for error sentences.
+        damage: what is known to be wrong with the database file.
         limit_s: how long one function may take, in seconds; None for no limit.
     """
 
-    def __init__(self, name: str, engine: Engine, jobs: "queue.SimpleQueue[Job | None]", path: str, limit_s: float | None) -> None:
-        self.engine, self.jobs, self.path, self.limit_s = engine, jobs, path, limit_s
+    def __init__(
+        self, name: str, engine: Engine, jobs: "queue.SimpleQueue[Job | None]", damage: Damage, limit_s: float | None
+    ) -> None:
+        self.engine, self.jobs, self.damage, self.limit_s = engine, jobs, damage, limit_s
+        self.path = damage.path
         self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._live, name=f"homedex-{name}", daemon=True)
 
@@ -100,15 +105,26 @@ class Lane:
         except BaseException as error:  # noqa: BLE001  (handed to open())
             self._opened.put(error)
             return
+        self._file = identity(self.path)
         self._opened.put(None)
         while not self._serve_until_it_breaks(connection):
             while True:
                 try:
+                    self._check_file()
                     connection = self.engine.connect()
                     break
                 except BaseException as error:  # noqa: BLE001  (handed to whoever asks next)
                     if not self._refuse_one(error):
                         return
+
+    def _check_file(self) -> None:
+        """Refuse a file that is no longer the one at `path`: a write into it would be acknowledged, and gone at the next start."""
+        try:
+            found: tuple[int, int] | None = identity(self.path)
+        except OSError:
+            found = None
+        if found != self._file:
+            raise StorageUnavailable(f"{self.path} was removed or replaced while it was in use. {PUT_BACK} Nothing was written.")
 
     def _serve_until_it_breaks(self, connection: Connection) -> bool:
         """Whether the lane ended as it was told to."""
@@ -120,6 +136,8 @@ class Lane:
             return False
         finally:
             with contextlib.suppress(Exception):  # what is broken may not close either
+                self.damage.spare(driver(connection))
+            with contextlib.suppress(Exception):
                 connection.close()
         return True
 
@@ -127,7 +145,7 @@ class Lane:
         """Tell the next caller why there is no connection; false when the queue has ended."""
         job = self.jobs.get()
         if job is not None and job.start():
-            answer([(job, None, meaning(error, self.path))])
+            answer([(job, None, self.damage.meaning(error))])
         return job is not None
 
     def serve(self, connection: Connection) -> None:
@@ -150,7 +168,7 @@ class Reader(Lane):
                     result = job.fn(connection, *job.args, **job.kwargs)
                     self.deadline.stop()
             except BaseException as error:  # noqa: BLE001  (it belongs to the caller)
-                answer([(job, None, meaning(error, self.path, query_only=True))])
+                answer([(job, None, self.damage.meaning(error, query_only=True))])
                 self.deadline.stop()
                 roll_back(connection)
                 check_same(connection, raw)
@@ -178,6 +196,7 @@ class Writer(Lane):
         self.busy_timeout_s = busy_timeout_s
         self._inside = False
         self._wal_pages = 0
+        self._warn_at = WAL_WORTH_A_WARNING_BYTES
         event.listen(self.engine, "commit", self._refuse_by_name)
         event.listen(self.engine, "rollback", self._refuse_by_name)
 
@@ -188,7 +207,6 @@ class Writer(Lane):
     def serve(self, connection: Connection) -> None:
         """Take what waits, commit it, answer; tidy the file when nothing has come for a while."""
         raw, tidy, optimized = driver(connection), True, time.monotonic()
-        self._file = identity(self.path)
         # Whatever ends the transaction under a function, nothing that it does afterwards may be committed by itself.
         raw.set_commit_hook(lambda: self._inside)
         raw.set_wal_hook(self._count_pages)  # in the place of SQLite's own, which writes the log back before COMMIT returns
@@ -207,7 +225,7 @@ class Writer(Lane):
                 self._run(deque(jobs), connection)
                 check_same(connection, raw)
             except BaseException as error:
-                answer((job, None, meaning(error, self.path)) for job in jobs)
+                answer((job, None, self.damage.meaning(error)) for job in jobs)
                 if not ended:  # a new connection would wait for an end of the queue that has come already
                     raise
         self._optimize(raw)
@@ -232,9 +250,11 @@ class Writer(Lane):
         while waiting:
             outcomes: list[Outcome] = []
             try:
+                self.damage.check()
                 self._check_file()
                 with connection.begin() as transaction:
                     self._fill(outcomes, waiting, driver(connection), connection)
+                    self.damage.check()  # one of them, or a reader meanwhile, may have met it
                     if all(error is not None for _, _, error in outcomes):
                         transaction.rollback()  # a COMMIT would write, and flush, pages that are as they were
             except Undone:
@@ -254,31 +274,33 @@ class Writer(Lane):
 
     def _write_back(self, raw: apsw.Connection) -> None:
         """Write a log that has grown back into the file, once its callers have their answers: 25 ms after 10,000 rows (2026-11)."""
-        if self._wal_pages < CHECKPOINT_PAGES:
+        if self._wal_pages < CHECKPOINT_PAGES or self.damage.found:
             return
         self._wal_pages = 0
         try:
-            raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            logged, written_back = raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if written_back < logged:
+                self._warn_of_growth()
         except apsw.BusyError:  # another process does it
             return
         except apsw.Error as error:  # the next write will meet the same fault and report it
-            log.warning("the write-ahead log of %s could not be written back: %s", self.path, error)
+            log.warning("the write-ahead log of %s could not be written back: %s", self.path, self.damage.meaning(error))
 
-    def _check_file(self) -> None:
-        """Refuse to write into a file that is no longer the one at `path`: it would be acknowledged, and gone at the next start."""
-        try:
-            found: tuple[int, int] | None = identity(self.path)
-        except OSError:
-            found = None
-        if found != self._file:
-            raise StorageUnavailable(
-                f"{self.path} was removed or replaced while it was in use. Stop the service, put the right file there without "
-                "old -wal and -shm files beside it, and start again. Nothing was written."
-            )
+    def _warn_of_growth(self) -> None:
+        """Say that a reader keeps the log from being written back, once it is large and each time it has doubled."""
+        size = wal_bytes(self.path)
+        if size < self._warn_at:
+            return
+        self._warn_at = 2 * size
+        log.warning(
+            "the write-ahead log of %s has grown to %d MB: a reader that does not end keeps it from being written back. Nothing is "
+            "lost, and it is cut when that reader ends. Look for a process that holds the file open.",
+            *(self.path, size // 1_000_000),
+        )
 
     def _fail(self, error: BaseException, outcomes: list[Outcome], waiting: deque[Job], connection: Connection) -> None:
         """Answer for a transaction that did not begin (then for all that wait) or did not commit (for those that were in it)."""
-        failure = meaning(error, self.path)
+        failure = self.damage.meaning(error)
         if len(outcomes) > 1 and not isinstance(failure, HomedexError):
             # A constraint that is checked at COMMIT is the fault of one of them: each goes alone.
             roll_back(connection)
@@ -317,7 +339,7 @@ class Writer(Lane):
             result = job.fn(connection, *job.args, **job.kwargs)
             self.deadline.check()
         except BaseException as error:  # noqa: BLE001  (it belongs to the caller)
-            return job, None, meaning(error, self.path)
+            return job, None, self.damage.meaning(error)
         finally:
             self._inside = False
             self.deadline.stop()
@@ -334,18 +356,26 @@ class Writer(Lane):
             return True
 
     def _truncate(self, raw: apsw.Connection) -> bool:
+        if self.damage.found:
+            return True
         try:
             raw.set_busy_handler(busy_handler(TIDY_WAIT_S))
-            return truncate_wal(raw)
+            cut = truncate_wal(raw)
+            if cut and self._warn_at > WAL_WORTH_A_WARNING_BYTES:
+                log.info("the write-ahead log of %s has been written back and cut", self.path)
+                self._warn_at = WAL_WORTH_A_WARNING_BYTES
+            return cut  # noqa: TRY300  (what follows is the fault's)
         except apsw.Error as error:  # the next write will meet the same fault and report it
-            log.warning("the write-ahead log of %s could not be written back: %s", self.path, error)
+            log.warning("the write-ahead log of %s could not be written back: %s", self.path, self.damage.meaning(error))
             return True
         finally:
             with contextlib.suppress(apsw.ConnectionClosedError):
                 raw.set_busy_handler(busy_handler(self.busy_timeout_s))
 
     def _optimize(self, raw: apsw.Connection) -> None:
+        if self.damage.found:
+            return
         try:
             raw.execute("PRAGMA optimize")
         except apsw.Error as error:  # better statistics can wait
-            log.warning("PRAGMA optimize was not possible: %s", error)
+            log.warning("PRAGMA optimize was not possible: %s", self.damage.meaning(error))

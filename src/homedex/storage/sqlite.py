@@ -31,8 +31,9 @@ took 1,036 MB of memory (measured 2026-11)."""
 JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
 BUSY_RETRY_S = 0.001
 READ_ONLY = apsw.SQLITE_OPEN_READONLY
-READ_WRITE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+READ_WRITE = apsw.SQLITE_OPEN_READWRITE
 SAFE_FROM, WITHDRAWN = (3, 51, 3), (3, 52, 0)
+PUT_BACK = "Stop the service, put the right file there without old -wal and -shm files beside it, and start again."
 BACKPORTS: dict[tuple[int, ...], int] = {(3, 50): 7, (3, 44): 6}
 
 
@@ -49,6 +50,7 @@ class Options:
         application_id: the number that marks the file as this program's. A file with another one is refused; 0 asks nothing.
         read_only: open a file that is there, and leave every byte of it as it is; its journal mode is whatever it is.
         unwatched: with `read_only`, take no lock and make no file beside it; right only while nobody writes (see `looking.glance`).
+        create: make the file if it is not there.
     """
 
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
@@ -59,6 +61,7 @@ class Options:
     application_id: int = 0
     read_only: bool = False
     unwatched: bool = False
+    create: bool = True
 
 
 DEFAULTS = Options()
@@ -84,7 +87,7 @@ def check_library(version: str = apsw.sqlite_lib_version()) -> None:
 
 
 def open_connection(path: str, options: Options = DEFAULTS) -> apsw.Connection:
-    """An open connection with every setting in force; the file is made if its folder is there.
+    """An open connection with every setting in force.
 
     Raises:
         StorageUnavailable: the file cannot be opened or set up; the sentence says why and what to do.
@@ -93,13 +96,15 @@ def open_connection(path: str, options: Options = DEFAULTS) -> apsw.Connection:
         UnsafeLibrary: see `check_library`.
     """
     check_library()
-    connection = None
+    size, connection = _size_without_log(path), None
     try:
         if options.unwatched:
             connection = apsw.Connection(f"{Path(path).absolute().as_uri()}?immutable=1", flags=READ_ONLY | apsw.SQLITE_OPEN_URI)
         else:
-            connection = apsw.Connection(path, flags=READ_ONLY if options.read_only else READ_WRITE)
+            writing = READ_WRITE | (apsw.SQLITE_OPEN_CREATE if options.create else 0)
+            connection = apsw.Connection(path, flags=READ_ONLY if options.read_only else writing)
         configure(connection, options)
+        _check_end(connection, size)
     except BaseException as error:
         if connection is not None:
             connection.close()
@@ -107,6 +112,31 @@ def open_connection(path: str, options: Options = DEFAULTS) -> apsw.Connection:
             raise unavailable(path, error) from error
         raise
     return connection
+
+
+def _size_without_log(path: str) -> int:
+    """Size of a file that has no log beside it, else 0: the log may hold what the file lacks.
+
+    Raises:
+        NotADatabase: there is a log, and no file or an empty one: SQLite would delete the log unread.
+    """
+    try:
+        logged = wal_bytes(path)  # first: who makes a new file writes to it before there is a log
+        size = os.path.getsize(path) if os.path.exists(path) else 0  # noqa: PTH110, PTH202
+    except OSError:  # a path that cannot be opened either
+        return 0
+    if logged and not size:
+        raise NotADatabase(
+            f"{path} is empty or gone, but its log {path}-wal is there. Both were left alone. Put the database file back beside "
+            "its log, or restore a backup; move the log away only if nothing in it is needed."
+        )
+    return 0 if logged else size
+
+
+def _check_end(connection: apsw.Connection, size: int) -> None:
+    """Refuse a file that ends within a page: SQLite would read what is missing as zeros."""
+    if size % int(connection.pragma("page_size")):
+        raise apsw.CorruptError("the file ends within a page")
 
 
 def configure(connection: apsw.Connection, options: Options = DEFAULTS) -> None:
@@ -228,7 +258,10 @@ def unavailable(path: str, error: apsw.Error) -> HomedexError:
         return StorageUnavailable(f"the folder {folder} does not exist. Create it, or correct DATABASE_URL.")
     if isinstance(error, apsw.CantOpenError) and os.path.isdir(path):  # noqa: PTH112
         return StorageUnavailable(f"{path} is a folder. Name a file inside it in DATABASE_URL.")
-    return storage_error(getattr(error, "result", apsw.SQLITE_ERROR), path) or StorageUnavailable(f"{path}: {error}")
+    if isinstance(error, apsw.CantOpenError) and not os.path.exists(path):  # noqa: PTH110
+        return StorageUnavailable(f"there is no file at {path}. {PUT_BACK}")
+    code = apsw.SQLITE_CORRUPT if isinstance(error, apsw.CorruptError) else getattr(error, "extendedresult", apsw.SQLITE_ERROR)
+    return storage_error(code, path) or StorageUnavailable(f"{path}: {error}")
 
 
 def storage_error(code: int, path: str = "the database") -> HomedexError | None:  # noqa: PLR0911  (a table)
@@ -238,7 +271,7 @@ def storage_error(code: int, path: str = "the database") -> HomedexError | None:
         code: primary or extended result code.
         path: the file, for the sentence.
     """
-    match code & 0xFF:
+    match apsw.SQLITE_FULL if code == apsw.SQLITE_IOERR_SHMSIZE else code & 0xFF:  # the file of the shared memory could not grow
         case apsw.SQLITE_BUSY | apsw.SQLITE_LOCKED:
             return Busy("another process holds the database's write lock. Try again.")
         case apsw.SQLITE_INTERRUPT:
@@ -248,11 +281,24 @@ def storage_error(code: int, path: str = "the database") -> HomedexError | None:
         case apsw.SQLITE_NOTADB:
             return NotADatabase(f"{path} is not a SQLite database. It was left alone; name another file in DATABASE_URL.")
         case apsw.SQLITE_CORRUPT:
-            return NotADatabase(f"{path} is damaged. Stop the service, keep a copy of the file, and restore a backup.")
+            return NotADatabase(
+                f"{path} is damaged. Nothing more is written to it. Stop the service, keep the file and its -wal as they are, and "
+                "restore a backup, or save what can be read: homedex doctor --repair NEW_FILE."
+            )
         case apsw.SQLITE_READONLY | apsw.SQLITE_CANTOPEN | apsw.SQLITE_PERM | apsw.SQLITE_AUTH:
             return StorageUnavailable(
                 f"{path} cannot be opened for writing. Check that this user may write the file and its folder."
             )
         case apsw.SQLITE_IOERR:
-            return StorageUnavailable(f"the disk under {path} reported an error. Check the disk and its free space.")
+            return StorageUnavailable(
+                f"the disk under {path} reported an error. This request was not acknowledged, and what was acknowledged before is "
+                "kept. Look for the disk in the system's log and at its free space, and send the request again."
+            )
+        case apsw.SQLITE_PROTOCOL:  # also what is left of an fcntl() that fails
+            return StorageUnavailable(
+                f"the locks of {path} could not be had. Nothing was written; try again. If it stays so, put the database on a "
+                "local disk, not on a network share."
+            )
+        case apsw.SQLITE_NOMEM:
+            return StorageUnavailable(f"there was not enough memory to work on {path}. Nothing was written; try again.")
     return None

@@ -1,0 +1,144 @@
+"""A disk that fails, a power cut, a SIGKILL, each at every step or at random ones, hundreds of times."""
+
+import asyncio
+import http.client
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ledger
+from faulty import FAULTS, Disk, Fault, faulty_disk
+from homedex.errors import Busy, StorageFull, StorageUnavailable
+from homedex.storage.database import Database
+from homedex.storage.sqlite import open_connection
+from service import Service
+
+pytestmark = [pytest.mark.slow, pytest.mark.anyio]
+
+INJECTED, PER_FILE = 1000, 50
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    """A faulty disk; the log is written back every few pages, so that faults meet checkpoints, too."""
+    monkeypatch.setattr("homedex.storage.lanes.CHECKPOINT_PAGES", 8)
+    with faulty_disk() as made:
+        yield made
+
+
+async def write_until_it_fails(db: Database, disk: Disk, dice: random.Random) -> tuple[list[int], list[BaseException]]:
+    """The numbers that were acknowledged and the errors that were given out, in bursts until the fault was met."""
+    numbers: list[int] = []
+    errors: list[BaseException] = []
+    for _ in range(100):
+        burst = [db.write(ledger.append, *ledger.some(dice)) for _ in range(dice.randint(1, 6))]
+        for outcome in await asyncio.wait_for(asyncio.gather(*burst, return_exceptions=True), 10):
+            (errors if isinstance(outcome, BaseException) else numbers).append(outcome)  # type: ignore[arg-type]
+        if disk.fault is None or disk.fault.raised:
+            break
+    return numbers, errors
+
+
+async def test_a_thousand_faults_of_the_disk_lose_nothing(tmp_path: Path, disk: Disk) -> None:
+    dice, met = random.Random(1000), Counter[int]()  # noqa: S311  (repeatable)
+    for number in range(INJECTED):
+        if number % PER_FILE == 0:
+            path = tmp_path / f"{number}.db"
+            db = Database.open(str(path), readers=1, busy_timeout_s=0.2)
+            await db.write(ledger.create)
+            last = 0
+        kind, code = dice.choice(FAULTS[:8])
+        disk.fault = Fault((kind,), code, at=dice.randint(1, 12), share=dice.choice((0.0, 0.5)), lasting=dice.random() < 0.3)
+        numbers, errors = await write_until_it_fails(db, disk, dice)
+        assert all(isinstance(error, StorageFull | StorageUnavailable | Busy) for error in errors), errors
+        met[code] += disk.fault.raised > 0
+        disk.fault = None
+        last = max([last, *numbers])
+        found = ledger.counted_anew(path, tmp_path / "anew")
+        assert last <= found <= last + len(errors)
+        last = await asyncio.wait_for(db.write(ledger.append, 1, 10), 10)
+        if number % PER_FILE == PER_FILE - 1:
+            await db.close()
+            assert ledger.counted(path) == last
+    assert all(met[code] > INJECTED / 20 for _, code in FAULTS[:8]), met
+
+
+def test_a_thousand_kills_at_every_step_of_commit_and_checkpoint_lose_nothing() -> None:
+    script = Path(__file__).parents[1] / "killed.py"
+    command = [sys.executable, "-W", "error", str(script), "1000"]
+    ended = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(script.parent)}, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("killed 1000 times")
+
+
+def test_a_service_on_a_full_disk_says_507_reads_on_and_writes_again_when_there_is_space(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", folder], capture_output=True, check=False).returncode:  # noqa: S607
+        pytest.skip("a small disk can only be mounted as root")
+    try:
+        (folder / "ballast").write_bytes(bytes(28_000_000))
+        with Service.start(folder / "app.db") as service:
+            acknowledged, status = list[str](), 201
+            while status == 201:
+                device_id = f"d{len(acknowledged)}"
+                status, body = service.ask("PUT", f"/api/v1/devices/{device_id}", {"name": "x", "note": "n" * 1000})
+                acknowledged += [device_id] * (status == 201)
+            assert (status, body["type"]) == (507, "/problems/storage-full")
+            assert service.ask("GET", f"/api/v1/devices/{acknowledged[-1]}")[0] == 200
+            assert service.ask("GET", "/readyz")[0] == 503
+            (folder / "ballast").unlink()
+            assert service.ask("PUT", "/api/v1/devices/after", {"name": "after"})[0] == 201
+            assert service.ask("GET", "/readyz")[0] == 200
+            service.stop(signal.SIGKILL)
+        with Service.start(folder / "app.db") as service:
+            _, page = service.ask("GET", "/api/v1/devices?fields=device_id&limit=1000")
+            assert {device["device_id"] for device in page["devices"]} == {*acknowledged, "after"}
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607
+
+
+def test_two_services_on_one_file_of_which_one_is_killed_again_and_again_lose_nothing(tmp_path: Path) -> None:
+    path, acknowledged = tmp_path / "app.db", list[str]()
+    stop = threading.Event()
+
+    def write(service: Service, name: str) -> None:
+        for turn in range(100_000):
+            try:
+                status, _ = service.ask("PUT", f"/api/v1/devices/{name}-{turn}", {"name": name})
+            except (OSError, ValueError, http.client.HTTPException):
+                return
+            assert status == 201
+            acknowledged.append(f"{name}-{turn}")
+            if stop.is_set():
+                return
+
+    with Service.start(path) as steady:
+        writer = threading.Thread(target=write, args=(steady, "steady"))
+        writer.start()
+        for kill in range(10):
+            killed = Service.start(path)
+            other = threading.Thread(target=write, args=(killed, f"killed{kill}"))
+            other.start()
+            time.sleep(0.2)
+            killed.stop(signal.SIGKILL)
+            other.join()
+        stop.set()
+        writer.join()
+    connection = open_connection(str(path))
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    there = {row[0] for row in connection.execute("SELECT device_id FROM devices")}
+    connection.close()
+    assert set(acknowledged) <= there
+    assert len([name for name in acknowledged if name.startswith("killed")]) > 10
