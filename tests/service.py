@@ -11,10 +11,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
+from warm import Warm
+
 NOTHING: Mapping[str, str] = {}
+
+
+@cache
+def warm() -> Warm:
+    """The one warm process of this process."""
+    return Warm()
 
 
 def environment(path: Path, **settings: str) -> dict[str, str]:
@@ -30,7 +39,12 @@ def homedex(
     before_start: Callable[[], None] | None = None,
     settings: Mapping[str, str] = NOTHING,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run one command to its end; `prefix` is a command that runs it, `before_start` runs in its process first."""
+    """Run one command to its end; `prefix` is a command that runs it, `before_start` runs in its process first.
+
+    With neither, the process is forked from one that has imported everything: a tenth of the time.
+    """
+    if not prefix and before_start is None:
+        return warm().run(arguments, environment(path, **settings), 60)
     command = [*prefix, sys.executable, "-m", "homedex", *arguments]
     return subprocess.run(
         command,

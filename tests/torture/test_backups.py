@@ -18,6 +18,7 @@ from homedex.registry import schema
 from homedex.storage import backup as making
 from homedex.storage.backup_file import unpack
 from homedex.storage.backup_folder import BackupFolder
+from homedex.storage.checks import open_copy
 from homedex.storage.sqlite import open_connection
 from plain_registry import Place, Row, replayed
 from service import Service
@@ -109,7 +110,7 @@ def back_up_under_load(place: Path) -> tuple[int, int]:
 def rows_in(backup: Path, to: Path) -> dict[str, Row]:
     with to.open("wb") as file:
         unpack(backup, file)
-    with closing(making.open_copy(to)) as connection:
+    with closing(open_copy(to)) as connection:
         rows = connection.execute(f"SELECT device_id, {', '.join(COLUMNS)} FROM devices")
         return {str(row[0]): dict(zip(COLUMNS, row[1:], strict=True)) for row in rows}
 

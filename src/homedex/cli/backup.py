@@ -204,8 +204,12 @@ def _summary(made: "Backup") -> str:
 
 
 def _step_back(gently: bool) -> None:
-    if gently:
-        os.nice(10)
+    """Take the processor only where nobody else wants it: at `nice` 10, edits took 5 times as long during a backup (2026-11)."""
+    if not gently:
+        return
+    os.nice(10)
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _now() -> datetime:

@@ -9,7 +9,6 @@ import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,16 +20,15 @@ import apsw
 from homedex.errors import BadBackup, ForeignDatabase, HomedexError, StorageFull, StorageUnavailable
 from homedex.storage.backup_file import Manifest, pack, read_manifest, room_for, unpack, write_manifest
 from homedex.storage.backup_folder import Backup, BackupFolder
-from homedex.storage.digests import Contents, contents_of
+from homedex.storage.checks import MOST, Checks, open_copy
+from homedex.storage.digests import Contents, own_tables
 from homedex.storage.looking import look
 from homedex.storage.migrate import schema_revision
 from homedex.storage.rows import run
-from homedex.storage.sqlite import DEFAULTS, Options, open_connection, storage_error
+from homedex.storage.sqlite import Options, open_connection, storage_error
 from homedex.storage.transfer import Shape, transfer
 from homedex.storage.urls import is_postgresql, shown
 
-CHECK_CACHE_KIB = 64 * 1024
-MOST_COMPLAINTS = 5
 Tell = Callable[[str, int, int], None]
 
 
@@ -140,13 +138,16 @@ def verify_file(path: Path, scratch: Path, tell: Tell = lambda *_: None, *, call
     with restored.open("xb") as file:
         manifest = unpack(path, file, lambda done, total: tell("unpack", done, total))
     tell("check", 0, 0)
-    with ThreadPoolExecutor(1) as other:
-        complaints = other.submit(_complaints, restored)
-        with _contents_unreadable(called), closing(open_copy(restored)) as connection:
-            found = state_of(connection)
-    if complaints.result():
+    with Checks(restored) as checks, closing(open_copy(restored)) as connection:
+        complaining, reading = checks.complaints(), checks.contents()
+        try:
+            complaints = complaining()
+            found = state_of(connection, reading) if not complaints else None
+        except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, UnicodeDecodeError) as error:
+            complaints, found = [str(error)], None
+    if found is None:
         raise BadBackup(
-            f"{called} holds a damaged database: {'; '.join(complaints.result())}. If it was made just now, the database itself is "
+            f"{called} holds a damaged database: {'; '.join(complaints[:MOST])}. If it was made just now, the database itself is "
             "damaged: `homedex doctor` says more."
         )
     said = State(manifest.schema_revision, manifest.application_id, manifest.sequence, manifest.tables)
@@ -159,16 +160,9 @@ def verify_file(path: Path, scratch: Path, tell: Tell = lambda *_: None, *, call
 # --- looking at a file that nobody else has ---
 
 
-def open_copy(path: Path, cache_kib: int = DEFAULTS.cache_kib) -> apsw.Connection:
-    """A file that nobody writes, as it is: no journal is looked for and none is left beside it."""
-    return open_connection(str(path), Options(read_only=True, unwatched=True, cache_kib=cache_kib))
-
-
-def state_of(connection: apsw.Connection) -> State:
-    """What a database holds. Reads every row."""
-    return State(
-        schema_revision(connection), int(connection.pragma("application_id")), _sequence(connection), contents_of(connection)
-    )
+def state_of(connection: apsw.Connection, tables: Callable[[], dict[str, Contents]]) -> State:
+    """What a database holds; `tables` gives the most of it."""
+    return State(schema_revision(connection), int(connection.pragma("application_id")), _sequence(connection), tables())
 
 
 def _sequence(connection: apsw.Connection) -> int:
@@ -176,15 +170,6 @@ def _sequence(connection: apsw.Connection) -> int:
     if not connection.table_exists("main", "sqlite_sequence"):
         return 0
     return int(next(connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence"))[0])
-
-
-def _complaints(path: Path) -> list[str]:
-    with closing(open_copy(path, CHECK_CACHE_KIB)) as connection:
-        found = [str(line) for (line,) in connection.execute(f"PRAGMA integrity_check({MOST_COMPLAINTS})")]
-        if found != ["ok"]:
-            return found
-        broken = connection.execute("PRAGMA foreign_key_check").fetchall()[:MOST_COMPLAINTS]
-        return [f"row {row[1]} of {row[0]} points to nothing in {row[2]}" for row in broken]
 
 
 # --- making one ---
@@ -208,13 +193,12 @@ def _copy(source: str, copy: Path, shape: Shape) -> None:
 
 def _pack(copy: Path, backup: Path, manifest: Manifest, tell: Tell) -> Manifest:
     """Compress the copy while its tables are read; returns the manifest that stands in front of it."""
-    with ThreadPoolExecutor(1) as other, backup.open("xb") as file, copy.open("rb") as database:
+    with backup.open("xb") as file, copy.open("rb") as database, Checks(copy) as checks, closing(open_copy(copy)) as connection:
         os.fchmod(file.fileno(), 0o600)
-        with closing(open_copy(copy)) as connection:
-            room = room_for(len(connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table'").fetchall()))
-            packed = other.submit(pack, database, file, room, lambda done, total: tell("compress", done, total))
-            found = state_of(connection)
-        size, sha256 = packed.result()
+        reading = checks.contents()
+        room = room_for(len(own_tables(connection)))
+        size, sha256 = pack(database, file, room, lambda done, total: tell("compress", done, total))
+        found = state_of(connection, reading)
         manifest = replace(manifest, **found._asdict(), database_bytes=size, sha256=sha256)
         write_manifest(file, manifest, room)
         file.flush()
@@ -249,16 +233,6 @@ def _size(source: str) -> int:
 def _log_size(source: str) -> int:
     log = Path(f"{source}-wal")
     return log.stat().st_size if log.exists() else 0
-
-
-@contextmanager
-def _contents_unreadable(called: str) -> Iterator[None]:
-    try:
-        yield
-    except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, UnicodeDecodeError) as error:
-        raise BadBackup(
-            f"{called} holds a damaged database: {error}. `homedex doctor` says more of the one it was made of."
-        ) from error
 
 
 @contextmanager

@@ -37,11 +37,15 @@ class Contents(NamedTuple):
     digest: str
 
 
-def contents_of(connection: apsw.Connection) -> dict[str, Contents]:
-    """Every table that holds rows of its own, by name. Indexes for full-text search are left out: they follow from the rows."""
+def own_tables(connection: apsw.Connection) -> list[str]:
+    """The tables that hold rows of their own. Indexes for full-text search are left out: they follow from the rows."""
     listed = connection.execute("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' ORDER BY name")
-    names = [str(name) for (name,) in listed if not str(name).startswith("sqlite_")]
-    return {name: contents(connection, name) for name in names}
+    return [str(name) for (name,) in listed if not str(name).startswith("sqlite_")]
+
+
+def contents_of(connection: apsw.Connection) -> dict[str, Contents]:
+    """What every such table holds, by name."""
+    return {name: contents(connection, name) for name in own_tables(connection)}
 
 
 def contents(connection: apsw.Connection, table: str) -> Contents:
