@@ -170,7 +170,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, check=False).returncode:  # noqa: S607
         pytest.skip("a small disk can only be mounted as root")
     yield folder
-    subprocess.run(["umount", folder], check=True)  # noqa: S607
+    subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607
 
 
 async def fill_up(db: Database, acknowledged: list[int]) -> None:
