@@ -29,7 +29,7 @@ def warm() -> Warm:
 def environment(path: Path, **settings: str) -> dict[str, str]:
     """The environment of a command that works on the registry at `path`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HOMEDEX_", "DATABASE_URL"))}
-    return kept | {"DATABASE_URL": f"sqlite:///{path}", "COLUMNS": "200"} | settings
+    return kept | {"DATABASE_URL": f"sqlite:///{path}", "COLUMNS": "200", "HOMEDEX_BACKUP_SCHEDULE": "off"} | settings
 
 
 def homedex(
@@ -43,7 +43,7 @@ def homedex(
 
     With neither, the process is forked from one that has imported everything: a tenth of the time.
     """
-    if not prefix and before_start is None:
+    if not prefix and before_start is None and "PYTHONPATH" not in settings:  # which says which code is to be run
         return warm().run(arguments, environment(path, **settings), 60)
     command = [*prefix, sys.executable, "-m", "homedex", *arguments]
     return subprocess.run(

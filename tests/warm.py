@@ -55,7 +55,7 @@ class Warm:
             said = []
             for stream in (out, err):
                 stream.seek(0)
-                said.append(stream.read().decode())
+                said.append(stream.read().decode().replace("\r\n", "\n"))  # as `subprocess` does with text
         if not answer:
             raise AssertionError(f"the process that should run {list(arguments)} ended without a word: {said[1]}")
         return subprocess.CompletedProcess(["homedex", *arguments], int(answer), *said)

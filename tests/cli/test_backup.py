@@ -69,7 +69,7 @@ def test_a_backup_is_made_listed_verified_restored_and_pruned(home: Path, tmp_pa
 
 def test_in_place_needs_the_service_to_be_stopped(home: Path) -> None:
     homedex("backup", path=home)
-    with Service.start(home, HOMEDEX_BACKUP_SCHEDULE="off") as service:
+    with Service.start(home) as service:
         assert service.ask("PUT", "/api/v1/devices/lamp", {"name": "Lamp"})[0] == 201
         file = next((home.parent / "backups").glob("*.zst"))
         refused = homedex("backup", "restore", str(file), path=home)
@@ -77,7 +77,7 @@ def test_in_place_needs_the_service_to_be_stopped(home: Path) -> None:
         assert "Stop the service" in refused.stderr
         assert service.ask("GET", "/api/v1/devices/lamp")[0] == 200
     assert homedex("backup", "restore", str(file), path=home).returncode == 0
-    with Service.start(home, HOMEDEX_BACKUP_SCHEDULE="off") as service:
+    with Service.start(home) as service:
         assert service.ask("GET", "/api/v1/devices/lamp")[0] == 404
 
 

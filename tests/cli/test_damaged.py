@@ -161,8 +161,13 @@ def test_a_file_that_may_only_be_read_is_served_and_every_write_is_refused(fille
     assert "Check that this user may write the file" in ready
 
 
-@pytest.mark.parametrize("command", [["doctor"], ["changes"]])
-def test_a_command_that_meets_damage_says_so_in_one_line(filled: Path, command: list[str]) -> None:
+def test_a_command_that_meets_damage_says_so_in_one_line(filled: Path) -> None:
     blank_a_page(filled, "changes")
-    done = homedex(*command, path=filled)
+    done = homedex("changes", path=filled)
     assert (done.returncode, done.stderr.count("\n"), "doctor --repair" in done.stderr) == (8, 1, True), done.stderr
+
+
+def test_doctor_finds_damage_and_says_what_to_do(filled: Path) -> None:
+    blank_a_page(filled, "changes")
+    done = homedex("doctor", path=filled)
+    assert (done.returncode, done.stderr, "doctor --repair" in done.stdout) == (21, "", True), done.stdout

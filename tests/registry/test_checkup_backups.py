@@ -30,6 +30,7 @@ def test_what_doctor_says_of_backups(backups: Backups) -> None:
     assert levels(backups, days=3) == {"last backup": "warning", "last verified": "ok"}
     assert levels(backups, days=9) == {"last backup": "warning", "last verified": "warning"}
     backups.every = None
+    assert levels(Backups(backups.target, backups.folder.path / "none")) == {"backups": "ok"}
     assert levels(backups, days=3)["last backup"] == "ok"
 
 

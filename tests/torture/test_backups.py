@@ -78,7 +78,7 @@ def back_up_under_load(place: Path) -> tuple[int, int]:
     """How many of the recipe's copies were wrong, and the last change there was."""
     path, folder = place / "registry.db", BackupFolder(place / "backups", "homedex")
     recipes_bad, moment = 0, datetime.now(UTC)
-    with Service.start(path, HOMEDEX_BACKUP_SCHEDULE="off") as service, written(service):
+    with Service.start(path) as service, written(service):
         time.sleep(0.5)
         for number in range(BACKUPS // ROUNDS):
             at = moment + timedelta(seconds=number)

@@ -28,7 +28,9 @@ def examine(backups: Backups, now: datetime) -> Iterator[Finding]:
         yield Finding("damaged backups", f"{len(bad)} of {len(found)}: {names}", "error", advice)
     newest = next((one for one in found if one.problem is None and one.manifest is not None), None)
     if newest is None or newest.manifest is None:
-        yield Finding("backups", f"none in {backups.folder.path}", "warning", f"{NOW}; the running service makes one by itself.")
+        none = "none, and none are scheduled" if backups.every is None else f"none in {backups.folder.path}"
+        advice = f"{NOW}; the running service makes one by itself."
+        yield judged("backups", none, advice, fine=backups.every is None, level="warning")
         return
     yield _age(backups, newest, newest.manifest.made_at, now)
     yield _verified(newest, now)
