@@ -94,6 +94,29 @@ async def test_a_read_of_ours_that_does_not_end_is_stopped_and_the_log_is_cut(tm
 
 
 @pytest.mark.usefixtures("small")
+async def test_what_a_reader_kept_in_the_log_is_written_back_beside_the_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("homedex.storage.lanes.BACKLOG_PAGES", 200)
+    monkeypatch.setattr("homedex.storage.lanes.IDLE_S", 60)  # who is idle does not help here
+    db = Database.open(str(tmp_path / "some.db"), readers=1)
+    await db.write(ledger.create)
+    for process in holding(db.shown):
+        assert process.stdout is not None
+        await asyncio.to_thread(process.stdout.readline)
+        for _ in range(60):
+            await db.write(ledger.append, 10, 3000)
+        await asyncio.to_thread(process.communicate, "")
+    grown = wal_bytes(db.shown)
+    assert grown > 2_000_000
+    for _ in range(200):
+        await db.write(ledger.append, 10, 3000)
+    assert wal_bytes(db.shown) < grown + 1_000_000  # it began anew; without that it would have 8 MB more
+    await db.close()
+    assert ledger.counted(tmp_path / "some.db") == 260
+
+
+@pytest.mark.usefixtures("small")
 async def test_nothing_is_said_where_no_reader_is_in_the_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     db = Database.open(str(tmp_path / "some.db"), readers=1)
     await db.write(ledger.create)

@@ -34,6 +34,9 @@ PIECE = 1 << 20
 LEVEL = 1
 """Level 3 takes half as long again and saves 2 % of the size of a registry (measured 2026-11)."""
 
+FLUSHED_BYTES = 4 << 20
+"""How much goes to the disk at once: 230 MB at the end kept every COMMIT of the service waiting for 114 ms (measured 2026-11)."""
+
 FORMAT = 1
 NO_HASH = "0" * 64
 Tell = Callable[[int, int], None]
@@ -89,11 +92,16 @@ def pack(database: BinaryIO, backup: BinaryIO, room: int, tell: Tell = lambda *_
     compressor = zstd.ZstdCompressor(options=options)
     compressor.set_pledged_input_size(size)
     backup.seek(room)
+    flushed = room
     while piece := database.read(PIECE):
         digest.update(piece)
         backup.write(compressor.compress(piece))
         done += len(piece)
         tell(done, size)
+        if backup.tell() - flushed >= FLUSHED_BYTES:
+            backup.flush()
+            os.fdatasync(backup.fileno())
+            flushed = backup.tell()
     backup.write(compressor.flush())
     return done, digest.hexdigest()
 
