@@ -62,8 +62,9 @@ def main(folder: Path, kills: int) -> None:
     steps, seed, at, last = Counter[int](), 0, 1, 0
     path = folder / "none.db"
     while steps.total() < kills:
-        if steps.total() % KILLS_PER_FILE == 0:
-            path, last = folder / f"{steps.total()}.db", 0
+        fresh = folder / f"{steps.total() // KILLS_PER_FILE}.db"
+        if fresh != path:
+            path, last = fresh, 0
             asyncio.run(fill(path))
         died, acknowledged = killed(path, Fault(CHANGES, KILL, at=at, share=0.5 * (seed % 2)), seed)
         last = max(last, acknowledged)

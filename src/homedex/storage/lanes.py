@@ -323,8 +323,8 @@ class Writer(Lane):
             return
         self._warn_at = 2 * size
         log.warning(
-            "the write-ahead log of %s has grown to %d MB: a backup for some seconds, or a reader that does not end, keeps it from being "
-            "written back. Nothing is lost, and it is cut when that ends. If it was no backup, look for a process that holds it open.",
+            "the write-ahead log of %s has grown to %d MB: a backup for some seconds, or a reader that does not end, keeps it from "
+            "being written back. Nothing is lost, and it is cut when that ends. If it was no backup, look for who has it open.",
             *(self.path, size // 1_000_000),
         )
 
