@@ -139,7 +139,7 @@ def verify_file(path: Path, scratch: Path, tell: Tell = lambda *_: None, *, call
         manifest = unpack(path, file, lambda done, total: tell("unpack", done, total))
     tell("check", 0, 0)
     with Checks(restored) as checks, closing(open_copy(restored)) as connection:
-        complaining, reading = checks.complaints(), checks.contents()
+        reading, complaining = checks.contents(), checks.complaints()
         try:
             complaints = complaining()
             found = state_of(connection, reading) if not complaints else None

@@ -12,10 +12,11 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from homedex.errors import BadBackup
 from homedex.storage.digests import Contents
@@ -82,28 +83,55 @@ def written(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+class Sha256:
+    """A SHA-256 that another thread works out, while this one compresses or writes."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._pool = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def update(self, piece: bytes) -> None:
+        """Take the next piece; waits for the one before."""
+        if self._last is not None:
+            self._last.result()
+        self._last = self._pool.submit(self._digest.update, piece)
+
+    def hexdigest(self) -> str:
+        """Of all pieces."""
+        self._pool.shutdown()
+        return self._digest.hexdigest()
+
+
 def pack(database: BinaryIO, backup: BinaryIO, room: int, tell: Tell = lambda *_: None) -> tuple[int, str]:
     """Write a database, compressed, leaving `room` bytes in front of it for a manifest.
 
     Returns: the database's size in bytes and its SHA-256.
     """
-    size, done, digest = os.fstat(database.fileno()).st_size, 0, hashlib.sha256()
+    size, done = os.fstat(database.fileno()).st_size, 0
     options = {int(zstd.CompressionParameter.checksum_flag): 1, int(zstd.CompressionParameter.compression_level): LEVEL}
     compressor = zstd.ZstdCompressor(options=options)
     compressor.set_pledged_input_size(size)
     backup.seek(room)
     flushed = room
-    while piece := database.read(PIECE):
-        digest.update(piece)
-        backup.write(compressor.compress(piece))
-        done += len(piece)
-        tell(done, size)
-        if backup.tell() - flushed >= FLUSHED_BYTES:
-            backup.flush()
-            os.fdatasync(backup.fileno())
-            flushed = backup.tell()
-    backup.write(compressor.flush())
-    return done, digest.hexdigest()
+    with Sha256() as digest:
+        while piece := database.read(PIECE):
+            digest.update(piece)
+            backup.write(compressor.compress(piece))
+            done += len(piece)
+            tell(done, size)
+            if backup.tell() - flushed >= FLUSHED_BYTES:
+                backup.flush()
+                os.fdatasync(backup.fileno())
+                flushed = backup.tell()
+        backup.write(compressor.flush())
+        return done, digest.hexdigest()
 
 
 def room_for(tables: int) -> int:
@@ -153,10 +181,10 @@ def unpack(path: Path, database: BinaryIO, tell: Tell = lambda *_: None) -> Mani
     Raises:
         BadBackup: it is damaged, or none.
     """
-    with path.open("rb") as backup:
+    with path.open("rb") as backup, Sha256() as digest:
         manifest, room = _front(backup, path)
         backup.seek(room)
-        digest, done = hashlib.sha256(), 0
+        done = 0
         try:
             for piece in _decompressed(backup):
                 digest.update(piece)
