@@ -41,7 +41,6 @@ def backup(folder: Path) -> list[Figure]:
             time.sleep(QUIET_S)
             count_as(f"backup {turn}")
             made.append(run(path, folder, "create", "--no-verify", "--gently"))
-            count_as("after")
     verified = [run(path, folder, "verify") for _ in range(ROUNDS)]
     newest = max((folder / "backups").glob("*.zst"))
     restored = []
