@@ -157,6 +157,7 @@ class _File(apsw.VFSFile):
         self.name = (name.filename() if isinstance(name, apsw.URIFilename) else name) or ""
         disk.meet("open", self.name)
         super().__init__("unix", name, flags)
+        self._read_only = bool(flags[0] & apsw.SQLITE_OPEN_READONLY)
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802  (SQLite's names)
         self.disk.meet("read", self.name)
@@ -184,7 +185,12 @@ class _File(apsw.VFSFile):
 
     def xLock(self, level: int) -> None:  # noqa: N802
         self.disk.meet("lock", self.name)
-        super().xLock(level)
+        try:
+            super().xLock(level)
+        except apsw.IOError as error:
+            if not self._read_only:
+                raise
+            raise apsw.BusyError from error  # SQLite tries it at every close, and apsw raises what SQLite passes over
 
 
 class _Vfs(apsw.VFS):
