@@ -28,8 +28,8 @@ lint: .venv/ready-dev  ## style, types, imports, schema
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-test-slow: .venv/ready-dev  ## the tests that take minutes: SIGKILL, SQLAlchemy's dialect suite, contention
-	$(BIN)/python -m pytest -q -m slow
+test-slow: .venv/ready-dev  ## the tests that take minutes: SIGKILL, failing disks, backups under load, SQLAlchemy's dialect suite
+	$(BIN)/python -m pytest -q -n 2 -m slow
 
 test-contract: .venv/ready-dev  ## 20,000 generated requests of the served OpenAPI document, each answer judged (minutes)
 	$(BIN)/python -m pytest -q -m slow tests/api/test_schema.py

@@ -35,6 +35,20 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def long_source(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that takes so long that it is broken off for sure before it is done."""
+    path = tmp_path_factory.mktemp("long") / "app.db"
+    connection = open_connection(str(source))
+    connection.execute("VACUUM INTO ?", (str(path),))
+    connection.close()
+    connection = open_connection(str(path))
+    connection.execute(MANY)
+    connection.execute(MANY)
+    connection.close()
+    return path
+
+
 @pytest.fixture
 def to_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Where a registry may go."""
@@ -81,7 +95,8 @@ def test_it_proves_each_table_and_exports_are_the_same_byte_for_byte(source: Pat
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("to_url", ENGINES, indirect=True)
-def test_a_run_that_is_broken_off_is_simply_started_again(source: Path, to_url: str, number: signal.Signals) -> None:
+def test_a_run_that_is_broken_off_is_simply_started_again(long_source: Path, to_url: str, number: signal.Signals) -> None:
+    source = long_source
     before, code = digest(source), {signal.SIGKILL: -9}.get(number, 128 + number)
     for after_s in (0.9, 1.8):
         process = started(source, to_url)
