@@ -1,18 +1,22 @@
 """Backups of real registries: made, damaged in every way, verified, restored, in crowded and in broken places."""
 
+import asyncio
 import os
 import random
 import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +27,7 @@ from homedex.storage import backup as making
 from homedex.storage import backup_file, migrate
 from homedex.storage.backup_file import Manifest, read_manifest, unpack
 from homedex.storage.backup_folder import Backup, BackupFolder, Keep
+from homedex.storage.database import Database
 from homedex.storage.digests import contents_of
 from homedex.storage.restore import Restored, restore
 from homedex.storage.sqlite import open_connection
@@ -526,3 +531,26 @@ def test_a_link_to_a_database_stays_a_link(home: Path, folder: BackupFolder, tmp
     restored(backup.path, link, replace=True)
     assert link.is_symlink()
     assert len(areas(home)) == 3
+
+
+def test_a_service_that_starts_during_a_restore_opens_the_new_database(home: Path, folder: BackupFolder) -> None:
+    """It opens the old file, waits for the lock that the restore holds, and finds another file at the path."""
+    new = home.with_name("new.db")
+    restored(made(home, folder).path, new)
+    add_areas(home, "of the old one")
+    with closing(apsw.Connection(str(home))) as restoring, ThreadPoolExecutor(1) as starting:
+        for statement in ("PRAGMA locking_mode=exclusive", "PRAGMA journal_mode=delete", "BEGIN EXCLUSIVE"):
+            restoring.execute(statement).fetchall()
+        opening = starting.submit(Database.open, str(home), readers=1)
+        time.sleep(0.3)
+        assert not opening.done()
+        new.replace(home)
+        restoring.close()
+        database = opening.result(timeout=20)
+
+    async def count() -> int:
+        found = await database.read(lambda connection: connection.exec_driver_sql("SELECT count(*) FROM areas").scalar_one())
+        await database.close()
+        return int(found)
+
+    assert asyncio.run(count()) == 3

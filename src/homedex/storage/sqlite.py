@@ -96,6 +96,29 @@ def open_connection(path: str, options: Options = DEFAULTS) -> apsw.Connection:
         UnsafeLibrary: see `check_library`.
     """
     check_library()
+    while True:
+        before = _which(path)
+        try:
+            connection = _open(path, options)
+        except HomedexError:
+            if before is None or _which(path) in {before, None}:
+                raise
+            continue
+        if before is None or _which(path) in {before, None}:
+            return connection
+        connection.close()  # it waited for the lock of a restore, and has the file that was there before
+
+
+def _which(path: str) -> tuple[int, int] | None:
+    """Which file is at a path; a stat, never an open."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  (pathlib raises for a name that is too long)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _open(path: str, options: Options) -> apsw.Connection:
     size, connection = _size_without_log(path), None
     try:
         if options.unwatched:
