@@ -3,6 +3,7 @@
 import sqlite3
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,9 @@ def test_a_service_without_backups_says_so(registry_file: Path) -> None:
 def test_what_is_made_is_made_now(client: TestClient) -> None:
     before = datetime.now(UTC)
     assert before <= datetime.fromisoformat(made(client)["made_at"]) <= datetime.now(UTC)
+
+
+def test_of_many_requests_at_once_one_makes_a_backup(client: TestClient) -> None:
+    with ThreadPoolExecutor(8) as many:
+        answers = list(many.map(lambda _: client.post("/api/v1/backups").status_code, range(8)))
+    assert sorted(answers) == [201, *[503] * 7]

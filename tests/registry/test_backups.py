@@ -100,6 +100,20 @@ async def test_what_went_wrong_is_said_and_tried_again(database: Database, regis
 
 
 @pytest.mark.sqlite
+async def test_one_that_is_damaged_is_replaced_although_nothing_has_changed(
+    database: Database, registry: str, tmp_path: Path
+) -> None:
+    backups = Backups(registry, tmp_path / "backups", every=EVERY)
+    schedule = asyncio.create_task(backups.run(database, Clock()))
+    await until(backups.folder.newest)
+    (first,) = backups.folder.all()
+    await asyncio.sleep(0.5)
+    backups.folder.note(first.name, datetime.now(UTC), "it was damaged since")
+    await until(lambda: len(backups.folder.all()) == 2)
+    schedule.cancel()
+
+
+@pytest.mark.sqlite
 async def test_two_services_make_one_backup(database: Database, registry: str, tmp_path: Path) -> None:
     every = timedelta(seconds=4)
     both = [Backups(registry, tmp_path / "backups", every=every) for _ in range(2)]

@@ -554,3 +554,47 @@ def test_a_service_that_starts_during_a_restore_opens_the_new_database(home: Pat
         return int(found)
 
     assert asyncio.run(count()) == 3
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_log_that_is_left_of_a_database_that_is_gone_is_not_written_into_the_new_one(
+    home: Path, folder: BackupFolder, tmp_path: Path, *, replace: bool
+) -> None:
+    backup = made(home, folder)
+    with closing(open_connection(str(home))) as connection:
+        connection.execute("UPDATE areas SET name = 'of the old log'")
+        shutil.copy(f"{home}-wal", tmp_path / "kept")
+    home.unlink()
+    (tmp_path / "kept").rename(f"{home}-wal")
+    restored(backup.path, home, replace=replace)
+    assert not Path(f"{home}-wal").exists()
+    with closing(open_connection(str(home))) as connection:
+        assert backup.manifest is not None
+        assert contents_of(connection) == backup.manifest.tables
+    assert [path.name for path in tmp_path.glob("*.before-restore-*")] == ["registry.db.before-restore-2026-11-22T13-52-56Z-wal"]
+
+
+def test_a_backup_of_the_future_does_not_stand_for_those_of_now(home: Path, folder: BackupFolder) -> None:
+    create(home, folder, NOW + timedelta(days=1))
+    add_areas(home, "later")
+    assert create(home, folder, NOW, unless_newer_than=timedelta(hours=1)).new
+    add_areas(home, "and later")
+    assert not create(home, folder, NOW + timedelta(minutes=1), unless_newer_than=timedelta(hours=1)).new
+
+
+@pytest.mark.parametrize("written", ['{"%s": 5}', '{"%s": {"at": "when", "sha256": "%s"}}', "[]"])
+def test_a_record_of_verifications_that_somebody_wrote_is_none(home: Path, folder: BackupFolder, written: str) -> None:
+    backup = made(home, folder)
+    assert backup.manifest is not None
+    text = written.replace("%s", backup.name, 1).replace("%s", backup.manifest.sha256)
+    (folder.path / ".verified.json").write_text(text)
+    assert (folder.all()[0].verified_at, folder.all()[0].problem) == (None, None)
+
+
+def test_a_manifest_of_other_types_is_none(home: Path, folder: BackupFolder) -> None:
+    backup = made(home, folder)
+    changed(
+        backup.path, lambda contents: contents.__setitem__(slice(None), contents.replace(b'"sequence": 3,', b'"sequence":"3",'))
+    )
+    with pytest.raises(BadBackup):
+        read_manifest(backup.path)

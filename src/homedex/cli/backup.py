@@ -204,7 +204,7 @@ def _summary(made: "Backup") -> str:
 
 
 def _step_back(gently: bool) -> None:
-    """Take the processor only where nobody else wants it: at `nice` 10, edits took 5 times as long during a backup (2026-11)."""
+    """Take the processor only where nobody else wants it."""
     if not gently:
         return
     os.nice(10)

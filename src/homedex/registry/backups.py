@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from homedex.errors import BadSetting, HomedexError, StorageUnavailable, read
+from homedex.errors import BadSetting, Busy, HomedexError, StorageUnavailable, read
 from homedex.registry import schema
 from homedex.storage.backup_folder import Backup, BackupFolder, Keep
 from homedex.storage.database import Database
@@ -48,6 +48,7 @@ class Backups:
         self.keep = keep or Keep(1, {"d": 7, "w": 4, "m": 12})
         self.trouble: str | None = None
         """Why the last scheduled backup was not made; None when it was."""
+        self._working = False
 
     async def create(self, reason: str, *, unless_newer_than: timedelta | None = None) -> dict[str, Any]:
         """A verified backup, or the one there is when nothing has changed: `Backup.as_dict()` and `new`.
@@ -69,6 +70,15 @@ class Backups:
         return await self._apart("verify", self.folder.get(name).name)
 
     async def _apart(self, *arguments: str) -> dict[str, Any]:
+        if self._working:  # each is a process, and the folder takes one at a time
+            raise Busy(f"a backup in {self.folder.path} is being made or checked already. Try again when it is done.")
+        self._working = True
+        try:
+            return await self._run_apart(arguments)
+        finally:
+            self._working = False
+
+    async def _run_apart(self, arguments: tuple[str, ...]) -> dict[str, Any]:
         url = self.target if is_postgresql(self.target) else f"sqlite:///{self.target}"
         process = subprocess.Popen(  # noqa: ASYNC220, S603  (2 ms; our own program)
             [sys.executable, "-m", "homedex", "backup", arguments[0], "--json", "--gently", *arguments[1:]],
@@ -131,16 +141,18 @@ class Backups:
                 if retry_at is None or clock() >= retry_at:
                     seen = await self._once(database, clock(), self.every, seen)
                     self.trouble = retry_at = None
+            except Busy:  # somebody asked for one just now
+                continue
             except (HomedexError, OSError) as error:
                 self.trouble, retry_at = str(error), clock() + min(AGAIN_AFTER, self.every)
                 log.error("backups: %s", error)  # noqa: TRY400  (a sentence for people; the trace says nothing more)
 
     async def _once(self, database: Database, now: datetime, every: timedelta, seen: str) -> str:
         """Do what it is time for; returns the revision that is safe now."""
-        newest = await asyncio.to_thread(self.folder.newest)
+        newest = await asyncio.to_thread(self.folder.newest, not_after=now)
         if is_due(newest, now, every):
             revision = database.revision
-            if newest is None or revision != seen:
+            if newest is None or newest.problem is not None or revision != seen:
                 made = await self.create("schedule", unless_newer_than=every)
                 if made["new"]:
                     log.info("backed up into %s, %s bytes, verified", made["name"], f"{made['size_bytes']:,}")
@@ -152,10 +164,10 @@ class Backups:
 
 
 def is_due(newest: Backup | None, now: datetime, every: timedelta) -> bool:
-    """Whether it is time for another. A newest one that is of the future was made before the clock was set back, and is none."""
+    """Whether it is time for another."""
     if newest is None or newest.manifest is None or newest.problem is not None:
         return True
-    return not timedelta(0) <= now - newest.manifest.made_at < every
+    return now - newest.manifest.made_at >= every
 
 
 def interval(said: str) -> timedelta | None:

@@ -77,10 +77,10 @@ def create(  # noqa: PLR0913  (each is said by who asks for it)
         Busy: another process works on the backups there.
     """
     with faults(folder.path), folder.locked(wait=wait):
-        newest = folder.newest()
+        newest = folder.newest(not_after=at)
         if newest is not None and newest.problem is not None:
             newest = None  # it is of no use
-        if newest is not None and unless_newer_than is not None and at - unless_newer_than < _made_at(newest) <= at:
+        if newest is not None and unless_newer_than is not None and _made_at(newest) > at - unless_newer_than:
             return Made(newest, new=False)
         need = _size(source)
         with folder.scratch(2 * need) as scratch:
@@ -247,5 +247,5 @@ def faults(place: Path) -> Iterator[None]:
         raise known or StorageUnavailable(f"{place}: {error}") from error
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise StorageFull(f"no space is left in {place}. The backup was thrown away; those before it are whole.") from error
+            raise StorageFull(f"no space is left in {place}. What was begun is undone; every backup is whole.") from error
         raise StorageUnavailable(f"{place}: {error.strerror or error}.") from error

@@ -40,6 +40,7 @@ FLUSHED_BYTES = 4 << 20
 
 FORMAT = 1
 NO_HASH = "0" * 64
+KINDS = {"program": str, "application_id": int, "engine": str, "reason": str, "sequence": int, "database_bytes": int, "sha256": str}
 Tell = Callable[[int, int], None]
 
 
@@ -170,6 +171,8 @@ def _front(backup: BinaryIO, path: Path) -> tuple[Manifest, int]:
             )
         tables = {name: Contents(**contents) for name, contents in said.pop("tables").items()}
         made_at = datetime.fromisoformat(said.pop("made_at")).astimezone(UTC)
+        if not all(isinstance(said[name], kind) for name, kind in KINDS.items()):
+            raise TypeError  # noqa: TRY301  (as above)
         return Manifest(**said, made_at=made_at, tables=tables), FRONT.size + size
     except (ValueError, TypeError, KeyError, AttributeError, struct.error):
         raise BadBackup(f"{path} is no backup of Homedex, or its beginning is damaged.") from None

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +78,18 @@ class BackupFolder:
         verified = self._verified()
         return [self._look(self.path / name, verified.get(name)) for name in self._names()]
 
-    def newest(self) -> Backup | None:
-        """The newest backup that can be read at all."""
+    def newest(self, *, not_after: datetime | None = None) -> Backup | None:
+        """The newest backup that can be read at all.
+
+        Args:
+            not_after: and that is not of the future: such a one was made before the clock was set back.
+        """
         verified = self._verified()
-        found = (self._look(self.path / name, verified.get(name)) for name in self._names())
-        return next((backup for backup in found if backup.manifest is not None), None)
+        for name in self._names():
+            backup = self._look(self.path / name, verified.get(name))
+            if backup.manifest is not None and (not_after is None or backup.manifest.made_at <= not_after):
+                return backup
+        return None
 
     def get(self, name: str) -> Backup:
         """A backup by its name.
@@ -109,7 +116,7 @@ class BackupFolder:
             size = path.stat().st_size
             manifest = read_manifest(path)
             if verified is not None and verified.get("sha256") == manifest.sha256:
-                at, problem = datetime.fromisoformat(verified["at"]), verified.get("problem")
+                at, problem = _time(verified.get("at")), verified.get("problem")
         except BadBackup as error:
             problem = error.detail
         except OSError as error:
@@ -189,7 +196,7 @@ class BackupFolder:
             found = json.loads((self.path / VERIFIED).read_bytes())
         except (OSError, ValueError):  # then all count as never verified, and are verified again
             return {}
-        return found if isinstance(found, dict) else {}
+        return {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}
 
     def _write_verified(self, verified: dict[str, Any]) -> None:
         unfinished = self.path / f"{VERIFIED}.unfinished"
@@ -273,6 +280,14 @@ def _give_name(finished: Path, path: Path) -> None:
 def _time_of(name: str) -> tuple[str, int]:
     time, _, number = name.removesuffix(SUFFIX).rpartition("Z")
     return time[-19:], int(number[1:] or 0)
+
+
+def _time(said: Any) -> datetime | None:
+    """A time that was written here; None where somebody else has written something else."""
+    try:
+        return datetime.fromisoformat(said).astimezone(UTC)
+    except (TypeError, ValueError):
+        return None
 
 
 def _refused(folder: Path, error: OSError) -> StorageUnavailable:

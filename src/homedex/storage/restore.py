@@ -94,6 +94,7 @@ def restore(  # noqa: PLR0913  (each is said by who asks for it)
         _settle(restored)
         tell("replace", 0, 0)
         if not place.exists():
+            _move_journals(place, _aside(place, at))
             _give(restored, place)
             return Restored(manifest, schema, None)
         return Restored(manifest, schema, _replace(restored, place, at))
@@ -144,22 +145,33 @@ def _give(restored: Path, place: Path) -> None:
     sync_folder(place.parent)
 
 
+def _aside(place: Path, at: datetime) -> Path:
+    return place.with_name(f"{place.name}.before-restore-{at:%Y-%m-%dT%H-%M-%SZ}")
+
+
+def _move_journals(place: Path, aside: Path) -> None:
+    """Take away what is left beside a database that is gone or unreadable: SQLite would write it into the new one."""
+    for suffix in ("-wal", "-shm", "-journal"):
+        journal = Path(f"{place}{suffix}")
+        if journal.exists():
+            journal.rename(f"{aside}{suffix}")
+
+
 def _replace(restored: Path, place: Path, at: datetime) -> Path:
-    aside = place.with_name(f"{place.name}.before-restore-{at:%Y-%m-%dT%H-%M-%SZ}")
+    aside = _aside(place, at)
     there = place.stat()
     restored.chmod(there.st_mode & 0o777)
     with suppress(PermissionError):
         os.chown(restored, there.st_uid, there.st_gid)
     with _alone(place) as whole:
-        journals = [] if whole else [path for path in (Path(f"{place}-wal"), Path(f"{place}-shm")) if path.exists()]
-        for journal in journals:  # of a database that SQLite cannot read; it would be taken for one of the new file's
-            journal.rename(Path(f"{aside}{journal.name.removeprefix(place.name)}"))
         try:
             os.link(place, aside)
         except FileExistsError:
             raise Conflict(f"{aside} is there already. Try again in a second.") from None
         except OSError:  # a file system without links: for an instant there is no database in the place
             place.rename(aside)
+        if not whole:
+            _move_journals(place, aside)
         sync_folder(place.parent)
         restored.replace(place)
         sync_folder(place.parent)
