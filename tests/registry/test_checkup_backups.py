@@ -22,10 +22,10 @@ def levels(backups: Backups, **later: int) -> dict[str, str]:
 
 def test_what_doctor_says_of_backups(backups: Backups) -> None:
     assert levels(backups) == {"backups": "warning"}
-    made, _ = create_here(backups, datetime.now(UTC), "command", verified=False)
+    made, _ = create_here(backups, lambda: datetime.now(UTC), "command", verified=False)
     assert levels(backups) == {"last backup": "ok", "last verified": "warning"}
     made.path.unlink()
-    made, _ = create_here(backups, datetime.now(UTC), "command")
+    made, _ = create_here(backups, lambda: datetime.now(UTC), "command")
     assert levels(backups) == {"last backup": "ok", "last verified": "ok"}
     assert levels(backups, days=3) == {"last backup": "warning", "last verified": "ok"}
     assert levels(backups, days=9) == {"last backup": "warning", "last verified": "warning"}
@@ -35,7 +35,7 @@ def test_what_doctor_says_of_backups(backups: Backups) -> None:
 
 
 def test_a_damaged_backup_and_a_folder_that_cannot_be_read_are_errors(backups: Backups) -> None:
-    made, _ = create_here(backups, datetime.now(UTC), "command")
+    made, _ = create_here(backups, lambda: datetime.now(UTC), "command")
     made.path.write_text("nothing of ours")
     assert levels(backups) == {"damaged backups": "error", "backups": "warning"}
     made.path.unlink()

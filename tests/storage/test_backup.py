@@ -75,7 +75,7 @@ def folder(tmp_path: Path) -> BackupFolder:
 
 
 def create(home: Path, folder: BackupFolder, at: datetime = NOW, **how: Any) -> making.Made:
-    return making.create(str(home), folder, schema.shape(), at=at, reason="command", **how)
+    return making.create(str(home), folder, schema.shape(), clock=lambda: at, reason="command", **how)
 
 
 def made(home: Path, folder: BackupFolder, at: datetime = NOW) -> Backup:
@@ -188,6 +188,17 @@ def test_two_at_once_do_not_write_at_once(home: Path, folder: BackupFolder) -> N
     assert len(folder.all()) == 1
 
 
+def test_the_time_of_a_backup_is_that_when_its_turn_has_come(home: Path, folder: BackupFolder) -> None:
+    """One that was made while this one waited is not of the future."""
+
+    def clock() -> datetime:
+        with pytest.raises(Busy), folder.locked():
+            pass
+        return NOW
+
+    assert making.create(str(home), folder, schema.shape(), clock=clock, reason="command").backup.manifest
+
+
 def test_backups_of_one_second_have_names_of_their_own(home: Path, folder: BackupFolder) -> None:
     for number in range(12):
         add_areas(home, f"room {number}")
@@ -217,7 +228,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 folder = BackupFolder(Path({str(folder.path)!r}), "homedex")
 try:
-    backup.create({str(home)!r}, folder, schema.shape(), at=datetime.now(UTC), reason="x")
+    backup.create({str(home)!r}, folder, schema.shape(), clock=lambda: datetime.now(UTC), reason="x")
 except (StorageFull, StorageUnavailable) as error:
     print(error)
 """

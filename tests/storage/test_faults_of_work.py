@@ -74,7 +74,7 @@ def test_a_backup_is_whole_or_not_there_and_so_is_what_it_is_made_of(disk: Disk,
     def create() -> None:
         nonlocal turn
         turn += 1
-        backup.create(str(home), folder, schema.shape(), at=NOW + timedelta(seconds=turn), reason="command")
+        backup.create(str(home), folder, schema.shape(), clock=lambda: NOW + timedelta(seconds=turn), reason="command")
 
     create()
     with closing(open_connection(str(home))) as connection:
@@ -93,7 +93,7 @@ def test_a_backup_is_whole_or_not_there_and_so_is_what_it_is_made_of(disk: Disk,
 def test_a_restore_leaves_the_old_database_or_the_new_one(disk: Disk, tmp_path: Path) -> None:
     home, folder, failed = tmp_path / "home.db", BackupFolder(tmp_path / "backups", "homedex"), 0
     released.load_file(schema.head(), home)
-    made = backup.create(str(home), folder, schema.shape(), at=NOW, reason="command").backup
+    made = backup.create(str(home), folder, schema.shape(), clock=lambda: NOW, reason="command").backup
     assert made.manifest is not None
     turn = 0
 

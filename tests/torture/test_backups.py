@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +83,8 @@ def back_up_under_load(place: Path) -> tuple[int, int]:
     with Service.start(path) as service, written(service):
         time.sleep(0.5)
         for number in range(BACKUPS // ROUNDS):
-            at = moment + timedelta(seconds=number)
-            made, new = making.create(str(path), folder, schema.shape(), at=at, reason="command", verified=False)
+            clock = partial(add, moment, timedelta(seconds=number))
+            made, new = making.create(str(path), folder, schema.shape(), clock=clock, reason="command", verified=False)
             assert new
             assert made.manifest is not None
             copies = [recipes_copy(path, place / "copied.db", at_least=made.manifest.sequence) for _ in range(COPIES)]
@@ -158,13 +160,13 @@ def write(turn):
     connection.close()
 
 def create(turn):
-    backup.create(str(home), folder, schema.shape(), at=START + timedelta(seconds=turn), reason="command")
+    backup.create(str(home), folder, schema.shape(), clock=lambda: START + timedelta(seconds=turn), reason="command")
 
 def verify(turn):
     backup.verify(folder.all()[0], folder, at=datetime.now(UTC))
 
 def put_back(turn):
-    restore.restore(folder.all()[0].path, str(home), schema.shape(), at=START + timedelta(seconds=turn), replace=True)
+    restore.restore(folder.all()[0].path, str(home), schema.shape(), clock=lambda: START + timedelta(seconds=turn), replace=True)
 
 def prune(turn):
     with folder.locked():

@@ -49,7 +49,7 @@ def create(
     backups = _backups()
     with _progress() as tell:
         how = {"verified": verify, "unless_newer_than": limit, "wait": limit is not None, "tell": tell}
-        made, new = create_here(backups, _now(), reason, **how)
+        made, new = create_here(backups, _now, reason, **how)
     if as_json:
         typer.echo(json.dumps(made.as_dict() | {"new": new}))
     elif new:

@@ -185,8 +185,8 @@ def interval(said: str) -> timedelta | None:
     return every
 
 
-def create_here(backups: Backups, at: datetime, reason: str, **how: Any) -> tuple[Backup, bool]:
+def create_here(backups: Backups, clock: Callable[[], datetime], reason: str, **how: Any) -> tuple[Backup, bool]:
     """A backup made by this process; see `storage.backup.create` for the rest."""
     from homedex.storage.backup import create  # noqa: PLC0415  (the service makes none by itself)
 
-    return create(backups.target, backups.folder, schema.shape(), at=at, reason=reason, **how)
+    return create(backups.target, backups.folder, schema.shape(), clock=clock, reason=reason, **how)

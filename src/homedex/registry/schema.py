@@ -38,7 +38,7 @@ def upgrade(target: str, *, backup_dir: Path | None = None) -> tuple[str | None,
 def _back_up(target: str, folder: Path | None) -> None:
     from homedex.registry.backups import Backups, create_here  # noqa: PLC0415  (few starts upgrade anything)
 
-    create_here(Backups(target, folder), datetime.now(UTC), "upgrade", wait=True)
+    create_here(Backups(target, folder), lambda: datetime.now(UTC), "upgrade", wait=True)
 
 
 def plan(target: str) -> "Plan":

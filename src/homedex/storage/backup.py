@@ -53,7 +53,7 @@ def create(  # noqa: PLR0913  (each is said by who asks for it)
     folder: BackupFolder,
     shape: Shape,
     *,
-    at: datetime,
+    clock: Callable[[], datetime],
     reason: str,
     verified: bool = True,
     unless_newer_than: timedelta | None = None,
@@ -64,7 +64,7 @@ def create(  # noqa: PLR0913  (each is said by who asks for it)
 
     Args:
         source: the path of a SQLite file, or a `postgresql://…` URL.
-        at: now, aware UTC.
+        clock: says the time, aware UTC; asked when nobody else works on the backups, which may have taken a while.
         reason: see `Manifest`.
         verified: restore it to a scratch place and check it before it gets its name.
         unless_newer_than: make none if there is one that is younger: another process was faster.
@@ -77,6 +77,7 @@ def create(  # noqa: PLR0913  (each is said by who asks for it)
         Busy: another process works on the backups there.
     """
     with faults(folder.path), folder.locked(wait=wait):
+        at = clock()
         newest = folder.newest(not_after=at)
         if newest is not None and newest.problem is not None:
             newest = None  # it is of no use
