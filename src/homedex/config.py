@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         default=2000, ge=1, le=1_000_000, description="requests that may wait for the database before 503 busy"
     )
+    cache_mb: int = Field(
+        default=32, ge=0, le=65536, description="answers that are kept until the registry changes, in MB of memory; 0: none"
+    )
     keep_changes_days: int = Field(default=0, ge=0, le=36500, description="how long changes are kept; 0: for ever")
     backup_schedule: str = Field(
         default="daily", description="how often it is backed up: daily, hourly, weekly, 15m, 6h, 2d or off"

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from homedex import __version__
 from homedex.api import areas, bulk, devices, entities, health, problem_pages, problems
 from homedex.api import backups as backups_api
+from homedex.api.cache import Cache
 from homedex.api.deps import JSON, MERGE_PATCH, NDJSON
 from homedex.api.lists import CSV
 from homedex.api.openapi import DESCRIPTION, document
@@ -57,6 +58,7 @@ class Route:
 
 
 V1 = "/api/v1"
+CACHE_BYTES = 32 * 1024 * 1024
 PATCHES = (MERGE_PATCH, JSON)
 SOURCE_ID = {"source_id": ("which source's, where several have one", ())}
 BULK = {
@@ -69,7 +71,7 @@ def _list(path: str, noun: str, listing: Listing, model: type[BaseModel], *endpo
     """A list as JSON, CSV and NDJSON."""
     page, as_csv, as_ndjson = endpoints
     return (
-        Route("GET", f"{V1}/{path}", page, noun, {200: model}, (), listing, "page"),
+        Route("GET", f"{V1}/{path}", page, noun, {200: model}, (304,), listing, "page", conditional="get"),
         Route("GET", f"{V1}/{path}.csv", as_csv, noun, {200: CSV}, (), listing, "whole"),
         Route("GET", f"{V1}/{path}.ndjson", as_ndjson, noun, {200: NDJSON}, (), listing, "whole"),
     )
@@ -120,11 +122,13 @@ ROUTES = (
     ),
     Route(
         *("GET", f"{V1}/devices/{{device_id}}/entities", devices.list_entities_of_device, "devices"),
-        *({200: schemas.EntityPage}, (308, 404, 410), ENTITIES, "page"),
+        *({200: schemas.EntityPage}, (304, 308, 404, 410), ENTITIES, "page"),
+        conditional="get",
     ),
     Route(
         *("GET", f"{V1}/devices/{{device_id}}/changes", devices.list_changes_of_one_device, "changes"),
-        *({200: schemas.ChangePage}, (308, 404), CHANGES, "page"),
+        *({200: schemas.ChangePage}, (304, 308, 404), CHANGES, "page"),
+        conditional="get",
     ),
     *_list(
         *("entities", "entities", ENTITIES, schemas.EntityPage),
@@ -194,13 +198,14 @@ def openapi_document() -> dict[str, Any]:
     return document(_app_of_routes(), (*ROUTES, *BACKUP_ROUTES))
 
 
-def create_app(
+def create_app(  # noqa: PLR0913  (each is a setting of the service)
     database: Database,
     *,
     backups: Backups | None = None,
     clock: Callable[[], datetime] = utc_now,
     allowed_hosts: Container[str] | None = None,
     access_log: bool = False,
+    cache_bytes: int = CACHE_BYTES,
 ) -> FastAPI:
     """The HTTP service over an open registry, which it closes when it shuts down.
 
@@ -209,6 +214,8 @@ def create_app(
         clock: what time it is, aware.
         allowed_hosts: the names it may be asked by, in lower case and without a port; None means any.
         access_log: log a line for every request, not only for those that failed by our fault.
+        cache_bytes: how much of what was answered is kept until the database changes; 0: nothing. On PostgreSQL nothing is: what
+            another process has committed is heard of some milliseconds later.
     """
 
     @asynccontextmanager
@@ -223,7 +230,9 @@ def create_app(
     # Outside of the framework's own error handling, where `add_middleware` does not reach.
     framework_stack = app.build_middleware_stack
     app.build_middleware_stack = lambda: Requests(  # type: ignore[method-assign]
-        framework_stack(), allowed_hosts=allowed_hosts, access_log=access_log
+        Cache(framework_stack(), database, cache_bytes if database.hears_at_once else 0),
+        allowed_hosts=allowed_hosts,
+        access_log=access_log,
     )
     app.openapi = lambda: document(app, (*ROUTES, *BACKUP_ROUTES))  # type: ignore[method-assign]
     return app

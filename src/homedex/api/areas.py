@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Path, Request, Response
 
 from homedex.api import lists
+from homedex.api.cache import depends_on_database_alone
 from homedex.api.conditions import asked, item
 from homedex.api.deps import JSON, MERGE_PATCH, body_of, check_accepts, database, options_of, stamp
 from homedex.api.items import edited, view_of
@@ -39,7 +40,8 @@ async def get_area(request: Request, area_id: AreaKey) -> Response:
     """Get one area."""
     view = view_of(request, AREAS)
     body, version = await database(request).read(areas.get_area, area_id, source_id=view.source_id, fields=view.fields)
-    return item(request, body, version)
+    depends_on_database_alone(request)
+    return item(body, version)
 
 
 async def put_area(request: Request, area_id: OwnAreaKey) -> Response:
@@ -90,7 +92,8 @@ async def get_source(request: Request, source_id: SourceKey) -> Response:
     """Get one source."""
     view = view_of(request, SOURCES)
     body, version = await database(request).read(sources.get_source, source_id, fields=view.fields)
-    return item(request, body, version)
+    depends_on_database_alone(request)
+    return item(body, version)
 
 
 async def list_changes(request: Request) -> Response:

@@ -92,8 +92,8 @@ def check_accepts(request: Request, kind: str) -> None:
     Raises:
         NotAcceptable: it takes others only.
     """
-    accept = request.headers.get("accept")
-    if accept is None or "*/*" in accept or kind in accept or f"{kind.partition('/')[0]}/*" in accept or not accept.strip():
+    accept = ", ".join(request.headers.getlist("accept"))
+    if "*/*" in accept or kind in accept or f"{kind.partition('/')[0]}/*" in accept or not accept.strip():
         return
     raise NotAcceptable(f"this address answers with {kind}, and the request takes {accept[:200]} only.")
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Path, Request, Response
 
 from homedex.api import lists
+from homedex.api.cache import depends_on_database_alone
 from homedex.api.conditions import asked, item
 from homedex.api.deps import JSON, MERGE_PATCH, body_of, check_accepts, database, options_of, stamp
 from homedex.api.items import edited, view_of
@@ -38,7 +39,8 @@ async def get_device(request: Request, device_id: Id) -> Response:
     """Get one device."""
     view = view_of(request, DEVICES)
     body, version = await database(request).read(devices.get_device, device_id, fields=view.fields, expand=view.expand)
-    return item(request, body, version)
+    depends_on_database_alone(request)
+    return item(body, version)
 
 
 async def list_entities_of_device(request: Request, device_id: Id) -> Response:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Path, Request, Response
 
 from homedex.api import lists
+from homedex.api.cache import depends_on_database_alone
 from homedex.api.conditions import asked, item
 from homedex.api.deps import JSON, MERGE_PATCH, body_of, check_accepts, database, options_of, stamp
 from homedex.api.items import edited, view_of
@@ -38,7 +39,8 @@ async def get_entity(request: Request, entity_id: Key) -> Response:
     body, version = await database(request).read(
         entities.get_entity, entity_id, source_id=view.source_id, fields=view.fields, expand=view.expand
     )
-    return item(request, body, version)
+    depends_on_database_alone(request)
+    return item(body, version)
 
 
 async def put_entity(request: Request, entity_id: OwnKey) -> Response:

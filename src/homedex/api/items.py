@@ -52,7 +52,7 @@ def view_parameters(listing: Listing) -> tuple[str, ...]:
 async def edited(request: Request, noun: str, edit: Edit) -> Response:
     """Do one edit, and answer with the record as it is then: 201 where it is new or back."""
     body, version, status = await database(request).write(edit_and_get, noun, edit, stamp(request))
-    return item(request, body, version, 201 if status in {"created", "restored"} else 200)
+    return item(body, version, 201 if status in {"created", "restored"} else 200)
 
 
 def edit_and_get(connection: Connection, noun: str, edit: Edit, when: Stamp) -> tuple[bytes, int, str]:

@@ -7,7 +7,9 @@ from urllib.parse import urlencode
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
-from homedex.api.deps import JSON, NDJSON, check_accepts, clock, database, json_response, pairs_of
+from homedex.api.cache import depends_on_database_alone
+from homedex.api.conditions import digest, tagged
+from homedex.api.deps import JSON, NDJSON, check_accepts, clock, database, pairs_of
 from homedex.api.problems import path_of
 from homedex.registry.exports import header, text_chunk
 from homedex.registry.pages import Listing
@@ -28,7 +30,9 @@ async def page(request: Request, listing: Listing, read: Callable[..., Page] | N
     query = read_query(request, listing)
     run: Callable[..., Page] = read or listing.page
     body, cursors = await database(request).read(run, *args, query)
-    return json_response(body, headers=_links(request, cursors))
+    if query.asked_at is None:
+        depends_on_database_alone(request)
+    return tagged(body, digest(body), headers=_links(request, cursors))
 
 
 def _links(request: Request, cursors: Mapping[str, str | None]) -> dict[str, str]:

@@ -33,6 +33,9 @@ zone, or relative to now: `last_seen__lt=-7d`. `sort=-last_seen,name` orders, nu
 order in which they were registered. `next` and `prev` lead on; no page loses or repeats a row that stays. `.csv` and `.ndjson`
 give the whole result.
 
+**Answers** carry an `ETag` and ask to be asked for again before each use; with it in `If-None-Match`, one that is still the same
+costs a 304. An answer is never older than the last change that was confirmed before the question, whoever made that change.
+
 **Edits** are conditional where you ask for it: `If-Match` with the `ETag` you have, `If-None-Match: *` to make something new.
 
 **Errors** are problem documents (RFC 9457) that say what happened and what to do; their `type` leads to a page.
@@ -65,7 +68,7 @@ CONTROL: dict[str, Schema] = {
 }
 TAGS: Schema = {"pattern": r'^(\*|((W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)?)$', "examples": ['"3-5f0c9a1b2d4e"', "*"]}
 HEADERS: dict[str, tuple[tuple[str, str, Schema], ...]] = {
-    "get": (("If-None-Match", "the `ETag` you have: 304 if the record is still as it was", TAGS),),
+    "get": (("If-None-Match", "the `ETag` you have: 304 if it is still as it was", TAGS),),
     "put": (
         ("If-Match", "the `ETag` you have: 412 if the record was edited meanwhile; `*`: it must be there", TAGS),
         ("If-None-Match", "`*`: make a new record, or nothing (412)", {"enum": ["*"]}),
@@ -268,10 +271,13 @@ def _responses(route: Route) -> Schema:
             response["content"] = {
                 JSON: {"schema": _whole_or_part(name) if route.takes == "view" else {"$ref": REF.format(model=name)}}
             }
+        headers = {}
         if route.conditional and status != 204:  # noqa: PLR2004  (No Content)
-            response["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "of the record as it is in this answer"}}
+            headers["ETag"] = "of what is in this answer"
         if route.takes == "page":
-            response["headers"] = {"Link": {"schema": {"type": "string"}, "description": "the pages beside this one (RFC 8288)"}}
+            headers["Link"] = "the pages beside this one (RFC 8288)"
+        if headers:
+            response["headers"] = {name: {"schema": {"type": "string"}, "description": about} for name, about in headers.items()}
         found[str(status)] = response
     writes = (507,) if route.method != "GET" else ()
     speaks = (406,) if any(route.answers.values()) else ()

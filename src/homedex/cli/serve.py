@@ -183,7 +183,13 @@ def run(settings: "Settings", target: str, listening: "socket.socket") -> None:
     say = logging.getLogger(__name__).info if settings.log_format == "json" else partial(typer.echo, err=True)
     database = schema.open_registry(target, backup_dir=backup_dir(settings), **lane_settings(settings))
     config = uvicorn.Config(
-        create_app(database, backups=backups, allowed_hosts=settings.hosts(), access_log=settings.access_log),
+        create_app(
+            database,
+            backups=backups,
+            allowed_hosts=settings.hosts(),
+            access_log=settings.access_log,
+            cache_bytes=settings.cache_mb * 1024 * 1024,
+        ),
         http=ProblemProtocol,
         ws="none",  # no route speaks WebSocket: one that asks for it is answered like any other
         log_config=None,

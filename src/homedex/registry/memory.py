@@ -19,10 +19,10 @@ REMEMBERED = 512
 def remembered(  # noqa: PLR0913  (what is asked, of whom, and how it is found)
     connection: Connection, listed: Statements, query: Query, what: Any, find: Callable[[], T], fields: Sequence[str] = ()
 ) -> T:
-    """What was found for this question since the last change, else what is found now.
+    """What was found for this question since the last commit, else what is found now.
 
-    `changes` grows with every change of what is asked for here, but not with sightings, and its oldest are forgotten: those any
-    commit may have changed.
+    SQLite knows of everybody's commits, a shell's too. PostgreSQL does not say, but `changes` grows with every change that Homedex
+    makes of what is asked for here. Sightings do not make it grow, and its oldest are forgotten: those any commit may have changed.
 
     Args:
         what: of the question: "total", a facet, an order.
@@ -30,11 +30,13 @@ def remembered(  # noqa: PLR0913  (what is asked, of whom, and how it is found)
     """
     memory: OrderedDict[Any, tuple[Any, Any]] = connection.info.setdefault("remembered", OrderedDict())
     asked = (listed.noun, what, query.conditions, query.search, query.removed)
-    newest: Any = newest_change(connection)
-    if listed.noun == "changes" or _is_of_sightings(listed, query, fields):
-        if connection.dialect.name != "sqlite":
-            return find()
-        newest = (newest, next(run(connection, "PRAGMA data_version"))[0], driver(connection).total_changes())
+    newest: Any
+    if connection.dialect.name == "sqlite":
+        newest = (next(run(connection, "PRAGMA data_version"))[0], driver(connection).total_changes())
+    elif listed.noun == "changes" or _is_of_sightings(listed, query, fields):
+        return find()
+    else:
+        newest = newest_change(connection)
     known = memory.get(asked)
     if known is not None and known[0] == newest:
         memory.move_to_end(asked)

@@ -24,10 +24,12 @@ class Database(ABC):
     Attributes:
         shown: what it is, for people: a path, or a URL without its password.
         folder: where its file lies; None where a server keeps it.
+        hears_at_once: whether `revision` shows every commit before it is confirmed to whoever made it, other processes' too.
     """
 
     shown: str
     folder: Path | None
+    hears_at_once: bool
 
     @property
     def damage(self) -> str | None:

@@ -60,6 +60,8 @@ class PostgresDatabase(Database):
         replica_url: a standby that reads may go to. It is asked only when it has all that this process has written or heard of.
     """
 
+    hears_at_once = False
+
     def __init__(  # noqa: PLR0913  (each is a setting of the service)
         self,
         url: str,

@@ -54,6 +54,8 @@ class SqliteDatabase(Database):
         application_id: see `sqlite.Options`.
     """
 
+    hears_at_once = True
+
     def __init__(  # noqa: PLR0913  (each is a setting of the service)
         self,
         path: str,
