@@ -1,6 +1,6 @@
 # Everything a person needs to run, test and measure Homedex. Only Python 3.11+ with venv, and make, must be there before.
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test test-slow test-contract test-home-assistant schema-fixture bench bench-large lint format clean
+.PHONY: help serve demo test test-slow test-variants test-contract test-home-assistant schema-fixture bench bench-large lint format clean
 
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -30,6 +30,9 @@ lint: .venv/ready-dev  ## style, types, imports, schema
 
 test-slow: .venv/ready-dev  ## the tests that take minutes: SIGKILL, failing disks, backups under load, SQLAlchemy's dialect suite
 	$(BIN)/python -m pytest -q -n 2 -m slow
+
+test-variants: .venv/ready-dev  ## every test of a running service again: two processes that serve, and no answers kept
+	TEST_WORKERS=2 TEST_CACHE_MB=0 $(BIN)/python -m pytest -q -n 2 -m "not slow and not home_assistant" tests/api tests/cli tests/registry
 
 test-contract: .venv/ready-dev  ## 20,000 generated requests of the served OpenAPI document, each answer judged (minutes)
 	$(BIN)/python -m pytest -q -m slow tests/api/test_schema.py

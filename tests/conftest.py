@@ -11,6 +11,7 @@ from homedex.api.app import create_app
 from homedex.registry import schema
 from homedex.storage.database import Database
 from servers import FAST, Server, started
+from service import CACHE_MB
 
 CAPTURES = Path(__file__).parent / "data" / "ha_captures"
 ENGINES = ("sqlite", "postgresql")
@@ -67,5 +68,6 @@ async def database(registry: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def client(registry: str) -> Iterator[TestClient]:
     opened = Database.open(registry, application_id=schema.APPLICATION_ID)
-    with TestClient(create_app(opened), raise_server_exceptions=False, follow_redirects=False) as test_client:
+    app = create_app(opened, cache_bytes=int(CACHE_MB) * 1024 * 1024)
+    with TestClient(app, raise_server_exceptions=False, follow_redirects=False) as test_client:
         yield test_client

@@ -18,6 +18,8 @@ from typing import Any, Self
 from warm import Warm
 
 NOTHING: Mapping[str, str] = {}
+WORKERS, CACHE_MB = os.environ.get("TEST_WORKERS", "1"), os.environ.get("TEST_CACHE_MB", "32")
+"""With how many processes a service is, and what it keeps: `make test-variants` runs the tests with others."""
 
 
 @cache
@@ -29,7 +31,8 @@ def warm() -> Warm:
 def environment(path: Path, **settings: str) -> dict[str, str]:
     """The environment of a command that works on the registry at `path`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HOMEDEX_", "DATABASE_URL"))}
-    return kept | {"DATABASE_URL": f"sqlite:///{path}", "COLUMNS": "200", "HOMEDEX_BACKUP_SCHEDULE": "off"} | settings
+    own = {"DATABASE_URL": f"sqlite:///{path}", "COLUMNS": "200", "HOMEDEX_BACKUP_SCHEDULE": "off"}
+    return kept | own | {"HOMEDEX_WORKERS": WORKERS, "HOMEDEX_CACHE_MB": CACHE_MB} | settings
 
 
 def homedex(

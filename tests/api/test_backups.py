@@ -87,7 +87,7 @@ def test_a_backup_is_made_listed_looked_at_verified_downloaded_and_removed(clien
 def test_readyz_says_how_safe_the_registry_is(client: TestClient, backups: Backups) -> None:
     none = client.get("/readyz")
     assert valid("get", "/readyz", none)["backups"] == {"made_at": None, "verified_at": None, "problem": None, "trouble": None}
-    backups.trouble = "Storage full: no room"
+    backups.trouble_said.set("Storage full: no room")
     backup = made(client)
     said = client.get("/readyz").json()
     assert said["status"] == "ok"

@@ -20,7 +20,7 @@ from homedex.api.app import create_app
 from homedex.api.cache import OVERHEAD_BYTES, Cache, Question
 from homedex.registry import schema
 from homedex.storage.database import Database
-from service import Service, homedex
+from service import CACHE_MB, Service, homedex
 
 pytestmark = pytest.mark.sqlite
 
@@ -100,7 +100,12 @@ def shell_of(path: Path) -> Iterator[Shell]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator["Home"]:
     path = Path(shutil.copy(migrated, tmp_path_factory.mktemp("cache") / "registry.db"))
-    with Service.start(path) as other, shell_of(path) as shell, serving(path) as cached, serving(path, cache_bytes=0) as plain:
+    with (
+        Service.start(path, HOMEDEX_WORKERS="2") as other,
+        shell_of(path) as shell,
+        serving(path) as cached,
+        serving(path, cache_bytes=0) as plain,
+    ):
         yield Home(path, cached, plain, other, shell)
 
 
@@ -183,6 +188,7 @@ def mute(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> Callable[[], No
     return break_it
 
 
+@pytest.mark.skipif(CACHE_MB == "0", reason="nothing is kept")
 @pytest.mark.parametrize(
     "question", ["/devices", "/devices/a", "/devices?limit=1&facet=manufacturer", "/changes", "/areas", "/devices/a/changes"]
 )

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,20 +11,29 @@ from homedex.errors import BadSetting, SourceUnreachable
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Coroutine
 
     from homedex.config import Settings
+    from homedex.registry.backups import Backups
+    from homedex.storage.damage import Damage
     from homedex.storage.database import Database
 
 GRACE_S = 5
 HOUR_S = 3600
 
 
-def serve() -> None:
+def serve(
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that serve at once; without it HOMEDEX_WORKERS, or 1.")
+    ] = None,
+) -> None:
     """Migrate, then serve the registry over HTTP until SIGTERM or Ctrl-C."""
     end_in_order()
     from homedex.cli.wire import load_settings, registry_target
 
     settings = load_settings()
+    if workers is not None:
+        settings = settings.model_copy(update={"workers": workers})
     target = registry_target(settings, create=True)
     run(settings, target, listen(settings))
 
@@ -40,7 +50,7 @@ def demo() -> None:
     from homedex.registry import schema
 
     settings = load_settings().model_copy(
-        update={"database_url": "sqlite:///demo.db", "replica_url": None, "backup_schedule": "off"}
+        update={"database_url": "sqlite:///demo.db", "replica_url": None, "backup_schedule": "off", "workers": 1}
     )
     try:
         listening = listen(settings)
@@ -162,33 +172,75 @@ def address(settings: "Settings", listening: "socket.socket") -> str:
 
 
 def run(settings: "Settings", target: str, listening: "socket.socket") -> None:
-    """Serve a registry, in a file or on a server, until told to stop."""
-    import asyncio
+    """Serve a registry, in a file or on a server, until told to stop: in this process, or in several that it starts."""
     import gc
-    import logging
     import signal
     from functools import partial
 
+    from homedex.api import logs
+    from homedex.cli.wire import backup_dir, backups_of
+    from homedex.cli.workers import Workers
+    from homedex.registry import schema
+    from homedex.storage.damage import Damage
+
+    served = Served(settings, target, listening, address(settings, listening), backups_of(settings, target), Damage(target))
+    logs.configure(settings.log_level, settings.log_format)
+    schema.upgrade(target, backup_dir=backup_dir(settings))
+    import homedex.api.app  # noqa: F401  (once, before there are several)
+
+    # What start-up made stays for good: looking through it again and again took 60 ms a time and made the p99 (2026-11).
+    gc.collect()
+    gc.freeze()
+    if settings.workers > 1:
+        Workers(settings.workers, listening, partial(work, served)).run()
+    else:
+        # uvicorn raises the signal again once it has shut down: then it means that all went well.
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(os.EX_OK))
+        work(served)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What is served and where: the same in each process that does."""
+
+    settings: "Settings"
+    target: str
+    listening: "socket.socket"
+    address: str
+    backups: "Backups"
+    damage: "Damage"
+
+
+def work(served: Served, number: int = 0, channel: "socket.socket | None" = None) -> None:
+    """Serve until told to stop. The first of several does for all what is to be done once.
+
+    Args:
+        number: which of several this is.
+        channel: where connections come from, if another process accepts them.
+    """
+    import asyncio
+
     import uvicorn
 
-    from homedex.api import logs
-    from homedex.api.app import create_app, utc_now
-    from homedex.api.health import has_devices, ways_to_fill
+    from homedex.api.app import create_app
+    from homedex.api.handed import HandedServer
     from homedex.api.protocol import ProblemProtocol
-    from homedex.cli.wire import backup_dir, backups_of, lane_settings
+    from homedex.cli.wire import lane_settings
     from homedex.registry import schema
+    from homedex.storage.database import Database
+    from homedex.storage.sqlite import CACHE_BUDGET_KIB
+    from homedex.storage.urls import is_postgresql
 
-    backups = backups_of(settings, target)
-    logs.configure(settings.log_level, settings.log_format)
-    say = logging.getLogger(__name__).info if settings.log_format == "json" else partial(typer.echo, err=True)
-    database = schema.open_registry(target, backup_dir=backup_dir(settings), **lane_settings(settings))
+    settings, share = served.settings, served.settings.workers
+    own = {} if is_postgresql(served.target) else {"page_cache_kib": CACHE_BUDGET_KIB // share, "damage": served.damage}
+    database = Database.open(served.target, application_id=schema.APPLICATION_ID, **lane_settings(settings), **own)
     config = uvicorn.Config(
         create_app(
             database,
-            backups=backups,
+            backups=served.backups,
             allowed_hosts=settings.hosts(),
             access_log=settings.access_log,
-            cache_bytes=settings.cache_mb * 1024 * 1024,
+            cache_bytes=settings.cache_mb * 1024 * 1024 // share,
         ),
         http=ProblemProtocol,
         ws="none",  # no route speaks WebSocket: one that asks for it is answered like any other
@@ -199,27 +251,35 @@ def run(settings: "Settings", target: str, listening: "socket.socket") -> None:
         proxy_headers=False,
     )
 
-    async def announce_and_serve() -> None:
-        say(f"Homedex serves {database.shown} at {address(settings, listening)} (questions it takes: /docs)")
-        if not await database.read(has_devices):
-            program = sys.argv[0] if sys.argv[0].endswith("bin/homedex") else "homedex"
-            ways = ways_to_fill(address(settings, listening), program)
-            lines = "\n".join(f"  {whence}:\n    {command}" for whence, command in ways)
-            say(f"The registry is empty. Fill it\n{lines}")
-        housekeeping = [
-            asyncio.create_task(forget_changes(database, settings.keep_changes_days)),
-            asyncio.create_task(backups.run(database, utc_now)),
-            asyncio.create_task(database.look_for_damage()),
-        ]
-        await uvicorn.Server(config).serve(sockets=[listening])
-        for task in housekeeping:
+    async def serve_until_told() -> None:
+        server = uvicorn.Server(config) if channel is None else HandedServer(config, channel)
+        once = [asyncio.create_task(one) for one in await _for_all(served, database)] if number == 0 else []
+        await server.serve(sockets=[served.listening])
+        for task in once:
             task.cancel()
         await database.close()
 
-    # uvicorn raises the signal again once it has shut down: then it means that all went well.
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(os.EX_OK))
-    # What start-up made stays for good: looking through it again and again took 60 ms a time and made the p99 (2026-11).
-    gc.collect()
-    gc.freeze()
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(announce_and_serve())
+        runner.run(serve_until_told())
+
+
+async def _for_all(served: Served, database: "Database") -> "list[Coroutine[Any, Any, None]]":
+    """Say where the service can be asked, and what is to be done beside serving, by one process alone."""
+    import logging
+    from functools import partial
+
+    from homedex.api.app import utc_now
+    from homedex.api.health import has_devices, ways_to_fill
+
+    settings, base = served.settings, served.address
+    say = logging.getLogger(__name__).info if settings.log_format == "json" else partial(typer.echo, err=True)
+    say(f"Homedex serves {database.shown} at {base} (questions it takes: /docs)")
+    if not await database.read(has_devices):
+        program = sys.argv[0] if sys.argv[0].endswith("bin/homedex") else "homedex"
+        lines = "\n".join(f"  {whence}:\n    {command}" for whence, command in ways_to_fill(base, program))
+        say(f"The registry is empty. Fill it\n{lines}")
+    return [
+        forget_changes(database, settings.keep_changes_days),
+        served.backups.run(database, utc_now),
+        database.look_for_damage(),
+    ]

@@ -16,6 +16,7 @@ from homedex.errors import BadSetting, Busy, HomedexError, StorageUnavailable, r
 from homedex.registry import schema
 from homedex.storage.backup_folder import Backup, BackupFolder, Keep
 from homedex.storage.database import Database
+from homedex.storage.notice import Notice
 from homedex.storage.urls import is_postgresql
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Backups:
         self.target, self.every = target, every
         self.folder = BackupFolder(folder or beside / "backups", PROGRAM)
         self.keep = keep or Keep(1, {"d": 7, "w": 4, "m": 12})
-        self.trouble: str | None = None
+        self.trouble_said = Notice()
         """Why the last scheduled backup was not made; None when it was."""
         self._working = False
 
@@ -124,6 +125,11 @@ class Backups:
             "trouble": self.trouble,
         }
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the last one that was due could not be made, until one can; whichever of the service's processes found it."""
+        return self.trouble_said.get()
+
     # --- the schedule ---
 
     async def run(self, database: Database, clock: Callable[[], datetime]) -> None:
@@ -140,11 +146,13 @@ class Backups:
             try:
                 if retry_at is None or clock() >= retry_at:
                     seen = await self._once(database, clock(), self.every, seen)
-                    self.trouble = retry_at = None
+                    retry_at = None
+                    self.trouble_said.set(None)
             except Busy:  # somebody asked for one just now
                 continue
             except (HomedexError, OSError) as error:
-                self.trouble, retry_at = str(error), clock() + min(AGAIN_AFTER, self.every)
+                retry_at = clock() + min(AGAIN_AFTER, self.every)
+                self.trouble_said.set(str(error))
                 log.error("backups: %s", error)  # noqa: TRY400  (a sentence for people; the trace says nothing more)
 
     async def _once(self, database: Database, now: datetime, every: timedelta, seen: str) -> str:

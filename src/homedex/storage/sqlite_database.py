@@ -52,6 +52,8 @@ class SqliteDatabase(Database):
         queue_limit: how many functions may wait for a lane before `busy` is answered.
         busy_timeout_s: how long to wait for another process's lock, in seconds.
         application_id: see `sqlite.Options`.
+        page_cache_kib: page cache of all its connections together.
+        damage: what is known of the file, where forked processes share that.
     """
 
     hears_at_once = True
@@ -67,10 +69,12 @@ class SqliteDatabase(Database):
         queue_limit: int = 2000,
         busy_timeout_s: float = 30.0,
         application_id: int = 0,
+        page_cache_kib: int = CACHE_BUDGET_KIB,
+        damage: Damage | None = None,
     ) -> None:
         if path == MEMORY:
             raise BadSetting("a database in memory is another one for each connection. Name a file.")
-        share_kib = (CACHE_BUDGET_KIB - PROBE_CACHE_KIB - LOOK_CACHE_KIB) // (readers + WRITER_SHARE)
+        share_kib = (page_cache_kib - PROBE_CACHE_KIB - LOOK_CACHE_KIB) // (readers + WRITER_SHARE)
         base = {"synchronous": synchronous, "busy_timeout_s": busy_timeout_s, "application_id": application_id}
         self.path = self.shown = path
         self.folder = Path(path).absolute().parent
@@ -81,7 +85,7 @@ class SqliteDatabase(Database):
         write_options = Options(cache_kib=share_kib * WRITER_SHARE, create=False, **base)  # type: ignore[arg-type]
         read_options = Options(cache_kib=share_kib, query_only=True, create=False, **base)  # type: ignore[arg-type]
         self._engines = [create_engine(path, options) for options in (write_options, read_options)]
-        self._damage = Damage(path)
+        self._damage = damage or Damage(path)
         self._writer = Writer(
             "writer", self._engines[0], self._writes, self._damage, write_deadline_s, busy_timeout_s=busy_timeout_s
         )
