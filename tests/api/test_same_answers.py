@@ -189,7 +189,7 @@ def addresses(client: TestClient, listing: Listing) -> Iterator[str]:
 
 def asked_of(target: str) -> list[tuple[str, tuple[Any, ...]]]:
     database = Database.open(target, application_id=schema.APPLICATION_ID)
-    app = create_app(database, clock=Ticking())
+    app = create_app(database, clock=Ticking(), cache_bytes=0)  # each question asks the clock, on either engine
     headers = {"X-Request-ID": "the-same"}
     with TestClient(app, raise_server_exceptions=False, follow_redirects=False, headers=headers) as client:
         answers = [(what, seen(answer)) for script in (edits, questions) for what, answer in script(client)]

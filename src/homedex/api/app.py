@@ -15,6 +15,7 @@ from homedex.api import areas, bulk, devices, entities, health, problem_pages, p
 from homedex.api import backups as backups_api
 from homedex.api.cache import Cache
 from homedex.api.deps import JSON, MERGE_PATCH, NDJSON
+from homedex.api.direct import Direct
 from homedex.api.lists import CSV
 from homedex.api.openapi import DESCRIPTION, document
 from homedex.api.requests import Requests
@@ -230,7 +231,7 @@ def create_app(  # noqa: PLR0913  (each is a setting of the service)
     # Outside of the framework's own error handling, where `add_middleware` does not reach.
     framework_stack = app.build_middleware_stack
     app.build_middleware_stack = lambda: Requests(  # type: ignore[method-assign]
-        Cache(framework_stack(), database, cache_bytes if database.hears_at_once else 0),
+        Cache(Direct(framework_stack(), app), database, cache_bytes if database.hears_at_once else 0),
         allowed_hosts=allowed_hosts,
         access_log=access_log,
     )
