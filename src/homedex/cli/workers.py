@@ -144,7 +144,9 @@ class Workers:
             worker = self._running.pop(process_id)
             worker.channel.close()
             lived_s, ended = time.monotonic() - worker.began, os.waitstatus_to_exitcode(status)
-            if ended > 0 and lived_s < SHORT_S:
+            if ended == -signal.SIGINT:  # a terminal tells all of them, and this one may hear of it last
+                self._stop(os.EX_OK)
+            elif ended > 0 and lived_s < SHORT_S:
                 self._stop(ended)
             if self._exit_code is None:
                 said = f"exit code {ended}" if ended >= 0 else signal.Signals(-ended).name

@@ -32,6 +32,7 @@ class Stamp:
     actor: str
     run_id: str | None = None
     request_id: str | None = None
+    request_ids: Mapping[str, str | None] | None = None  # by key, where several requests are carried out at once
 
 
 class Change(NamedTuple):
@@ -48,8 +49,14 @@ class Change(NamedTuple):
 def append(connection: Connection, entries: Iterable[Change], stamp: Stamp) -> None:
     """Write down what has just been written."""
     rows = list(entries)
-    if rows:
-        insert_columns(connection, _table, dict(zip(Change._fields, zip(*rows, strict=True), strict=True)), _common(stamp))
+    if not rows:
+        return
+    columns: dict[str, Sequence[Any]] = dict(zip(Change._fields, zip(*rows, strict=True), strict=True))
+    common = _common(stamp)
+    if stamp.request_ids is not None:
+        columns["request_id"] = [stamp.request_ids.get(key, stamp.request_id) for key in columns["key"]]
+        del common["request_id"]
+    insert_columns(connection, _table, columns, common)
 
 
 def append_created(connection: Connection, kind: str, said: Sequence[Column[Any]], stamp: Stamp, *, after: int) -> None:

@@ -172,7 +172,7 @@ def _append_created(  # noqa: PLR0913  (the same as what is created)
 ) -> None:
     """Write down what the new rows say; the database does it where all of that can be told from the rows as they are stored."""
     said = set().union(*rows) - {"source_id"}
-    if kind.name != "areas" and said <= kind.told.keys():
+    if kind.name != "areas" and stamp.request_ids is None and said <= kind.told.keys():
         told = [name for name in kind.told if name in said]
         changes.append_created(connection, kind.kind, [kind.table.c[name] for name in told], stamp, after=after)
         return

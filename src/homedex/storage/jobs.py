@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import apsw
 from sqlalchemy.exc import DBAPIError
@@ -14,8 +15,34 @@ from homedex.storage.sqlite import storage_error
 
 log = logging.getLogger(__name__)
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 PROGRESS_STEPS = 20_000
 """Virtual machine steps between two looks at the clock: about every millisecond, too seldom to be felt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """How calls of one write function that wait at the same time are done at once, as if one after another.
+
+    Args:
+        many: `many(connection, [args, …])` gives each call's result, or its error if it has written nothing. If it raises, all is
+            undone and each call goes alone.
+        apart: `apart(*args)` is what no two of them may have alike; None for a call that goes alone.
+    """
+
+    many: Callable[..., Sequence[Any]]
+    apart: Callable[..., Hashable | None]
+
+
+def together(many: Callable[..., Sequence[Any]], apart: Callable[..., Hashable | None]) -> Callable[[F], F]:
+    """Mark a write function as one of which several calls may be done at once; see `Together`."""
+
+    def mark(fn: F) -> F:
+        fn.together = Together(many, apart)  # type: ignore[attr-defined]
+        return fn
+
+    return mark
 
 
 class Job:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, event
 from homedex.errors import HomedexError, StorageUnavailable
 from homedex.storage import ending
 from homedex.storage.damage import Damage
-from homedex.storage.jobs import Deadline, Job, Outcome, answer
+from homedex.storage.jobs import Deadline, Job, Outcome, Together, answer
 from homedex.storage.rows import driver
 from homedex.storage.sqlite import PUT_BACK, busy_handler, truncate_wal, wal_bytes
 
@@ -179,6 +179,28 @@ class Reader(Lane):
                 answer([(job, result, None)])
             # Until the next job comes, nothing of this one may be kept alive.
             job = result = None
+
+
+def _first(waiting: deque[Job]) -> list[Job]:
+    """Take what waits first, unless its caller has given up."""
+    job = waiting.popleft()
+    return [job] if job.start() else []
+
+
+def _alike(waiting: deque[Job]) -> list[Job]:
+    """Take what waits first, and what comes right after it that may be done at once with it."""
+    found = _first(waiting)
+    how: Together | None = getattr(found[0].fn, "together", None) if found and not found[0].kwargs else None
+    if how is None:
+        return found
+    seen = {how.apart(*found[0].args)}
+    while waiting and None not in seen and waiting[0].fn is found[0].fn and not waiting[0].kwargs:
+        place = how.apart(*waiting[0].args)
+        if place is None or place in seen:
+            break
+        seen.add(place)
+        found += _first(waiting)
+    return found
 
 
 class Undone(Exception):
@@ -345,22 +367,47 @@ class Writer(Lane):
 
     def _fill(self, outcomes: list[Outcome], waiting: deque[Job], raw: apsw.Connection, connection: Connection) -> None:
         """Move functions from `waiting` into the open transaction, and their outcomes to `outcomes`, until time is up."""
-        started = time.monotonic()
+        started, alone = time.monotonic(), 0
         ending.begin(connection)
         while waiting and time.monotonic() - started <= self.BATCH_S:
-            job = waiting.popleft()
-            if not job.start():
+            jobs = _alike(waiting) if not alone else _first(waiting)
+            alone = max(0, alone - 1)
+            if not jobs:
                 continue
             asked = ending.mark(connection)
             raw.execute("SAVEPOINT job")
-            outcomes.append(self._outcome(job, raw, connection))
+            done = self._at_once(jobs, raw, connection) if len(jobs) > 1 else [self._outcome(jobs[0], raw, connection)]
+            if isinstance(done, BaseException):
+                waiting.extendleft(reversed(jobs))
+                alone = len(jobs)
+                # Where the transaction is lost, it is the fault of one of them: the first is told, and the others run again.
+                done = [(waiting.popleft(), None, done)] if is_over(connection, raw) else []
+            outcomes += done
             if is_over(connection, raw):
                 raise Undone
-            if outcomes[-1][2] is not None:
+            if not done or (len(done) == 1 and done[0][2] is not None):
                 raw.execute("ROLLBACK TO job")
                 ending.drop(connection, asked)
             raw.execute("RELEASE job")
         ending.finish(connection)
+
+    def _at_once(self, jobs: list[Job], raw: apsw.Connection, connection: Connection) -> list[Outcome] | BaseException:
+        """Do calls of one function at once: what became of each, or why each has to go alone."""
+        self.deadline.start()
+        self._inside = True
+        try:
+            results = jobs[0].fn.together.many(connection, [job.args for job in jobs])  # type: ignore[attr-defined]
+            self.deadline.check()
+        except BaseException as error:  # noqa: BLE001  (alone, the one whose fault it is has it)
+            return self.damage.meaning(error)
+        finally:
+            self._inside = False
+            self.deadline.stop()
+        if is_over(connection, raw):
+            return RuntimeError("the transaction was rolled back under a query function, which went on all the same")
+        return [
+            (job, None, one) if isinstance(one, Exception) else (job, one, None) for job, one in zip(jobs, results, strict=True)
+        ]
 
     def _outcome(self, job: Job, raw: apsw.Connection, connection: Connection) -> Outcome:
         self.deadline.start()

@@ -1,0 +1,136 @@
+"""Write functions of which several calls are done at once: as if one after another, whatever one of them does."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from homedex.errors import Conflict
+from homedex.storage.database import Database
+from homedex.storage.jobs import together
+
+pytestmark = pytest.mark.anyio
+
+SIZES: list[int] = []
+
+
+def put(connection: Connection, key: str, value: int) -> str:
+    """One row; -1 breaks a rule of ours, -2 one of the table's."""
+    if value == -1:
+        raise Conflict("not that")
+    connection.execute(text("INSERT INTO kept VALUES (:key, :value)"), {"key": key, "value": None if value == -2 else value})
+    return f"{key} alone"
+
+
+def put_all(connection: Connection, calls: Sequence[tuple[str, int]]) -> list[Any]:
+    SIZES.append(len(calls))
+    if any(value == -3 for _, value in calls):
+        connection.execute(text("INSERT OR ROLLBACK INTO kept VALUES ('lost', NULL)"))
+    found: list[Any] = []
+    for key, value in calls:
+        if value == -1:
+            found.append(Conflict("not that"))
+        else:
+            put(connection, key, value)
+            found.append(f"{key} with others")
+    return found
+
+
+kept = together(put_all, lambda key, _value: None if key.startswith("alone") else key)(put)
+
+
+@pytest.fixture
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
+    opened = Database.open(str(tmp_path / "some.db"))
+    await opened.write(lambda connection: connection.execute(text("CREATE TABLE kept (key TEXT, value INTEGER NOT NULL)")) and None)
+    SIZES.clear()
+    yield opened
+    await opened.close()
+
+
+async def write_at_once(db: Database, *calls: tuple[str, int], give_up: Sequence[int] = ()) -> list[Any]:
+    """What becomes of calls that wait at the same time."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold(_: Connection) -> None:
+        entered.set()
+        leave.wait(10)
+
+    holding = asyncio.ensure_future(db.write(hold))
+    await asyncio.to_thread(entered.wait)
+    waiting = [asyncio.ensure_future(db.write(kept, *call)) for call in calls]
+    await asyncio.sleep(0)
+    for place in give_up:
+        waiting[place].cancel()
+    await asyncio.sleep(0)
+    leave.set()
+    await holding
+    return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def rows(connection: Connection) -> list[str]:
+    return list(connection.scalars(text("SELECT key FROM kept ORDER BY rowid")))
+
+
+async def test_what_waits_is_done_at_once(db: Database) -> None:
+    assert await write_at_once(db, ("a", 1), ("b", 2), ("c", 3)) == ["a with others", "b with others", "c with others"]
+    assert SIZES == [3]
+    assert await db.read(rows) == ["a", "b", "c"]
+
+
+async def test_one_alone_is_done_as_ever(db: Database) -> None:
+    assert await db.write(kept, "a", 1) == "a alone"
+
+
+async def test_those_of_one_thing_and_those_that_go_alone_are_apart_and_in_order(db: Database) -> None:
+    calls = [("a", 1), ("b", 1), ("a", 2), ("c", 1), ("alone", 1), ("alone", 2), ("d", 1)]
+    said = await write_at_once(db, *calls)
+    assert said == ["a with others", "b with others", "a with others", "c with others", "alone alone", "alone alone", "d alone"]
+    assert SIZES == [2, 2]
+    assert await db.read(rows) == [key for key, _ in calls]
+
+
+async def test_an_error_is_its_callers_own(db: Database) -> None:
+    first, second, third = await write_at_once(db, ("a", 1), ("b", -1), ("c", 1))
+    assert (first, third) == ("a with others", "c with others")
+    assert isinstance(second, Conflict)
+    assert await db.read(rows) == ["a", "c"]
+
+
+async def test_when_it_cannot_be_done_at_once_each_goes_alone(db: Database) -> None:
+    first, second, third = await write_at_once(db, ("a", 1), ("b", -2), ("c", 1))
+    assert (first, third) == ("a alone", "c alone")
+    assert isinstance(second, IntegrityError)
+    assert SIZES == [3]
+    assert await db.read(rows) == ["a", "c"]
+
+
+async def test_a_transaction_that_is_lost_is_told_to_the_first_and_the_others_run_again(db: Database) -> None:
+    said = await write_at_once(db, ("a", 1), ("b", 1), ("c", -3))
+    assert isinstance(said[0], IntegrityError)
+    assert said[1:] == ["b alone", "c alone"] or [type(one) for one in said[1:]] == [IntegrityError, str]
+    assert await db.read(rows) == [one.split()[0] for one in said if isinstance(one, str)]
+
+
+async def test_who_has_given_up_is_left_out(db: Database) -> None:
+    said = await write_at_once(db, ("a", 1), ("b", 1), ("c", 1), give_up=[1])
+    assert isinstance(said[1], asyncio.CancelledError)
+    assert SIZES == [2]
+    assert await db.read(rows) == ["a", "c"]
+
+
+async def test_a_commit_that_fails_is_everybodys_or_the_culprits(db: Database) -> None:
+    await db.write(lambda connection: connection.execute(text("CREATE TABLE parent (id INTEGER PRIMARY KEY)")) and None)
+    child = "CREATE TABLE child (p INTEGER REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED)"
+    await db.write(lambda connection: connection.execute(text(child)) and None)
+    trigger = "CREATE TRIGGER orphan AFTER INSERT ON kept WHEN new.key = 'b' BEGIN INSERT INTO child VALUES (404); END"
+    await db.write(lambda connection: connection.execute(text(trigger)) and None)
+    first, second, third = await write_at_once(db, ("a", 1), ("b", 1), ("c", 1))
+    assert (first, third) == ("a alone", "c alone")
+    assert isinstance(second, IntegrityError)
+    assert await db.read(rows) == ["a", "c"]
