@@ -40,9 +40,17 @@ def five(folder: Path) -> Iterator[list[Side]]:
 
 
 def bodies_of(side: Side) -> dict[str, bytes]:
-    """What a side answers to every request of the measurement, by path."""
-    asked = {PATH: f"{PATH}?limit=50"} | {f"{PATH}/{device_id(n)}": f"{PATH}/{device_id(n)}" for n in range(DEVICES)}
-    return {path: ask(side.server.port, "GET", target)[1] for path, target in asked.items()}
+    """What a side answers to every request of the measurement, by path.
+
+    Raises:
+        BenchError: an answer had another status than 200.
+    """
+    bodies = {}
+    for path in (PATH, *(f"{PATH}/{device_id(number)}" for number in range(DEVICES))):
+        status, bodies[path] = ask(side.server.port, "GET", f"{path}?limit=50" if path == PATH else path)
+        if status != 200:
+            raise BenchError(f"{side.server.name} answered {status} to GET {path}")
+    return bodies
 
 
 def reads(folder: Path, pace: Pace) -> list[Figure]:
