@@ -97,6 +97,8 @@ def _arguments() -> argparse.Namespace:
         parser.error(f"there is no section {unknown[0]}; there are {', '.join(known)}")
     if given.quick and given.publish:
         parser.error("a quick run is not for the page")
+    if given.publish and tuple(given.sizes) != (SMALL, LARGE):
+        parser.error(f"the page is of {SMALL:,} and {LARGE:,} devices")
     return given
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.processes import CLIENT, BenchError, Server, pinned
-from bench.servers import homedex
+from bench.servers import FIRST, homedex
 from sqlalchemy import Connection
 
 from homedex.registry import records
@@ -195,9 +195,9 @@ class Side:
 
 @contextlib.contextmanager
 def served(folder: Path, sizes: Sequence[int]) -> Iterator[list[Side]]:
-    """Fresh processes on the registries, on one core, and this one on the other."""
+    """Fresh processes on the registries, on one core, and this one on the other. Each answer is made anew."""
     with contextlib.ExitStack() as stack:
-        servers = [(stack.enter_context(homedex(folder / str(size))), size) for size in sizes]
+        servers = [(stack.enter_context(homedex(folder / str(size), settings=FIRST)), size) for size in sizes]
         stack.enter_context(pinned(CLIENT))
         yield [Side(server, size, folder / str(size) / "homedex.db") for server, size in servers]
 

@@ -95,7 +95,8 @@ def compared(sides: list[Side], path: str, what: str) -> Figure:
     ratio = median(big) / median(small)
     times = "  ".join(f"{first:>10.1f}" for first in firsts)
     print(f"  {what:<61} {median(small):9.2f} {median(big):9.2f} {ratio:6.2f}x   {times}", flush=True)
-    return Figure(f"page: {what}", "x", [ours / theirs for ours, theirs in zip(big, small, strict=True)], better="less", most=1.5)
+    name = f"page: {what} ({median(small):.2f} ms, then {median(big):.2f})"
+    return Figure(name, "x", [ours / theirs for ours, theirs in zip(big, small, strict=True)], better="less", most=1.5)
 
 
 def depth(sides: list[Side]) -> list[Figure]:

@@ -18,7 +18,7 @@ from typing import Any
 from bench.memory import peak_mb
 from bench.processes import CLIENT, BenchError, ask, pinned
 from bench.report import Figure
-from bench.servers import homedex, recipe
+from bench.servers import FIRST, homedex, recipe
 from bench.sides import FULL, READERS, WRITERS, Side, a_page, compared, device, device_id, one_each, p50, p99, rate, take_turns
 
 PACE = replace(FULL, window_s=2.5)
@@ -71,9 +71,9 @@ def four_filled(folder: Path) -> Iterator[list[Side]]:
         ours, theirs = (url.replace("/postgres?", f"/{name}?") for name in ("homedex", "recipe"))
         theirs = theirs.replace("postgresql://", "postgresql+asyncpg://")
         sides = [
-            Side(stack.enter_context(homedex(folder, ours)), "/api/v1/devices"),
+            Side(stack.enter_context(homedex(folder, ours, settings=FIRST)), "/api/v1/devices"),
             Side(stack.enter_context(recipe(folder, theirs)), "/devices"),
-            Side(stack.enter_context(homedex(folder)), "/api/v1/devices"),
+            Side(stack.enter_context(homedex(folder, settings=FIRST)), "/api/v1/devices"),
             Side(stack.enter_context(recipe(folder)), "/devices"),
         ]
         for side in sides:
