@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 SERVER, CLIENT = 0, 1
-"""Which of this machine's cores is for whom."""
+"""Which of these cores is for whom."""
 POLL_S = 0.002
 
 
@@ -23,21 +24,24 @@ class BenchError(Exception):
 
 def pinnable() -> bool:
     """Whether servers and client can have a core each."""
-    return hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
+    return len(CORES) > 1
 
 
 @contextlib.contextmanager
 def pinned(*places: int) -> Iterator[None]:
-    """Run the body, and every process it starts, on these cores. Without two cores to choose from, run it as it is."""
+    """Run the body, and every process it starts, on these cores. Without two cores to choose from, run it as it is.
+
+    Where the body of one is inside another's, the inner one counts.
+    """
     if not pinnable():
         yield
         return
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[place] for place in places})
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {CORES[place] for place in places})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, set(cores))
+        os.sched_setaffinity(0, before)
 
 
 @dataclass(frozen=True)

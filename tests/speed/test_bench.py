@@ -1,3 +1,4 @@
+import os
 import socket
 import threading
 import xml.etree.ElementTree as ET
@@ -6,7 +7,7 @@ from itertools import pairwise, repeat
 import pytest
 from bench.chart import chart
 from bench.load import Connection, Stream, drive_together, request_bytes
-from bench.processes import BenchError, Server, free_port
+from bench.processes import CLIENT, CORES, SERVER, BenchError, Server, free_port, pinned
 from bench.publish import block, settings
 from bench.report import Figure, table
 
@@ -48,6 +49,16 @@ def test_a_server_that_cannot_be_reached_or_hangs_up_ends_the_run() -> None:
         server = Server("nobody", port, process=None, started_s=0.0)  # type: ignore[arg-type]
         with pytest.raises(BenchError, match="nobody failed under load"):
             drive_together(server, [Stream(repeat(request_bytes("GET", "/")), 1)], seconds=0.1)
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="one core only")
+def test_a_server_that_is_started_by_a_pinned_client_has_its_own_core() -> None:
+    with pinned(CLIENT):
+        with pinned(SERVER):
+            servers = os.sched_getaffinity(0)
+        clients = os.sched_getaffinity(0)
+
+    assert (servers, clients, os.sched_getaffinity(0)) == ({CORES[0]}, {CORES[1]}, set(CORES))
 
 
 def test_a_figure_is_met_by_its_own_bar_only() -> None:
