@@ -25,7 +25,7 @@ from bench.large import LARGE, SMALL, large
 from bench.memory import memory
 from bench.postgresql import postgresql
 from bench.processes import REPOSITORY, BenchError, homedex_environment, pinnable
-from bench.publish import publish
+from bench.publish import has_block, publish
 from bench.reads import reads
 from bench.report import Figure, table, write
 from bench.sides import FULL, QUICK, Pace
@@ -97,6 +97,8 @@ def _arguments() -> argparse.Namespace:
         parser.error(f"there is no section {unknown[0]}; there are {', '.join(known)}")
     if given.quick and given.publish:
         parser.error("a quick run is not for the page")
+    if given.publish and (untold := [name for name in given.sections if not has_block(name)]):
+        parser.error(f"docs/speed.md does not tell of {untold[0]}")
     if given.publish and tuple(given.sizes) != (SMALL, LARGE):
         parser.error(f"the page is of {SMALL:,} and {LARGE:,} devices")
     return given

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from bench.chart import chart
-from bench.processes import REPOSITORY, BenchError
+from bench.processes import REPOSITORY
 from bench.report import Figure, number, taken_on
 
 PAGE = REPOSITORY / "docs" / "speed.md"
@@ -27,20 +27,20 @@ def publish(figures: Mapping[str, Sequence[Figure]], in_force: Mapping[str, Mapp
     """Fill the page's block of each section that was run, and draw its charts; the other blocks stay as they are.
 
     A block stands between `<!-- section -->` and `<!-- /section -->`.
-
-    Raises:
-        BenchError: the page has no such block.
     """
     page = PAGE.read_text()
     blocks = {name: block(name, found) for name, found in figures.items()} | {"settings": settings(in_force)}
     for name, text in blocks.items():
-        page, count = re.subn(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", rf"\g<1>{_literal(text)}\n\g<2>", page, flags=re.DOTALL)
-        if not count:
-            raise BenchError(f"{PAGE.relative_to(REPOSITORY)} has no block for {name}")
+        page = re.sub(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", rf"\g<1>{_literal(text)}\n\g<2>", page, flags=re.DOTALL)
     PAGE.write_text(page)
     CHARTS.mkdir(exist_ok=True)
     for path, svg in charts([one for found in figures.values() for one in found]).items():
         path.write_text(svg)
+
+
+def has_block(name: str) -> bool:
+    """Whether the page tells of this section."""
+    return f"<!-- {name} -->" in PAGE.read_text()
 
 
 def _literal(text: str) -> str:
