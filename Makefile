@@ -40,7 +40,7 @@ test-home-assistant: .venv/ready-dev  ## the tests against a real Home Assistant
 schema-fixture: .venv/ready-dev  ## before a release with a new migration: write tests/data/schemas of the newest schema
 	PYTHONPATH=tests $(BIN)/python tests/released.py
 
-bench: .venv/ready-bench  ## measure against the textbook recipe, in one run (9 minutes; PUBLISH=1 writes docs/speed.md)
+bench: .venv/ready-bench  ## measure against the textbook recipe, in one run (6 minutes; PUBLISH=1 writes docs/speed.md)
 	$(BIN)/python -m bench $(if $(PUBLISH),--publish)
 
 bench-quick: .venv/ready-bench  ## the same of reads, writes and start only, in a minute
