@@ -1,6 +1,6 @@
 # Everything a person needs to run, test and measure Homedex. Only Python 3.11+ with venv, and make, must be there before.
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test test-slow test-variants test-contract test-home-assistant schema-fixture bench bench-large lint format clean
+.PHONY: help serve demo test test-slow test-variants test-contract test-home-assistant schema-fixture bench bench-quick bench-large lint format clean
 
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -43,11 +43,14 @@ test-home-assistant: .venv/ready-dev  ## the tests against a real Home Assistant
 schema-fixture: .venv/ready-dev  ## before a release with a new migration: write tests/data/schemas of the newest schema
 	PYTHONPATH=tests $(BIN)/python tests/released.py
 
-bench: .venv/ready-bench  ## measure against the textbook recipe, in one run
-	$(BIN)/python -m bench
+bench: .venv/ready-bench  ## measure against the textbook recipe, in one run (6 minutes; PUBLISH=1 writes docs/speed.md)
+	$(BIN)/python -m bench $(if $(PUBLISH),--publish)
+
+bench-quick: .venv/ready-bench  ## the same of reads, writes and start only, in a minute
+	$(BIN)/python -m bench --quick
 
 bench-large: .venv/ready-bench  ## measure 1,000 devices against 1,000,000 (20 minutes, 4 GB of disk)
-	$(BIN)/python -m bench large
+	$(BIN)/python -m bench large $(if $(PUBLISH),--publish)
 
 format: .venv/ready-dev  ## format the code
 	$(BIN)/ruff check --fix .

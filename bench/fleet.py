@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bench.processes import CLIENT, BenchError, Server, homedex, pinned
-from bench.report import Figure
+from bench.processes import CLIENT, BenchError, Server, pinned
+from bench.servers import FIRST, homedex
 from sqlalchemy import Connection
 
 from homedex.registry import records
@@ -195,16 +195,11 @@ class Side:
 
 @contextlib.contextmanager
 def served(folder: Path, sizes: Sequence[int]) -> Iterator[list[Side]]:
-    """Fresh processes on the registries, on one core, and this one on the other."""
+    """Fresh processes on the registries, on one core, and this one on the other. Each answer is made anew."""
     with contextlib.ExitStack() as stack:
-        servers = [(stack.enter_context(homedex(folder / str(size))), size) for size in sizes]
+        servers = [(stack.enter_context(homedex(folder / str(size), settings=FIRST)), size) for size in sizes]
         stack.enter_context(pinned(CLIENT))
         yield [Side(server, size, folder / str(size) / "homedex.db") for server, size in servers]
-
-
-def at_least(what: str, per_second: float, bar: float) -> Figure:
-    """A rate, as microseconds a row, because a bar is the most that is allowed."""
-    return Figure(f"{what} ({per_second:,.0f} rows per s)", "us a row", [1e6 / per_second], better="less", most=1e6 / bar)
 
 
 def cpu_s(server: Server) -> float:

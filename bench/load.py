@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 
 from bench.processes import CLIENT, BenchError, Server, pinned
 
-CHUNK = 1 << 16
+BUFFER = bytearray(1 << 18)
+"""What arrives is put here and looked at in place: the client copies and keeps no body."""
+
+HEAD_END = b"\r\n\r\n"
 SILENCE_S = 60.0
 """How long all connections may be without an answer. The recipe's slowest took 2 s (measured 2026-11)."""
 
@@ -53,13 +56,15 @@ class Load:
 
 
 class Connection:
-    """One keep-alive connection with at most one request under way."""
+    """One keep-alive connection with at most one request of its stream under way."""
 
-    __slots__ = ("head", "length", "missing", "sent_at", "sock", "status")
+    __slots__ = ("head", "length", "load", "missing", "requests", "sent_at", "sock", "status")
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, requests: Iterator[bytes]) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.requests = requests
+        self.load = Load()
         self.head = b""
         self.length = self.missing = self.status = 0
         self.sent_at = 0.0
@@ -68,9 +73,9 @@ class Connection:
         """Hang up."""
         self.sock.close()
 
-    def send_next(self, requests: Iterator[bytes]) -> bool:
+    def send_next(self) -> bool:
         """Send the next request and start its clock; false when there is none left."""
-        request = next(requests, None)
+        request = next(self.requests, None)
         if request is None:
             return False
         self.sent_at = time.perf_counter()
@@ -79,20 +84,30 @@ class Connection:
 
     def receive(self) -> bool:
         """Take what has arrived; true once the answer is whole."""
-        chunk = self.sock.recv(CHUNK)
-        if not chunk:
+        count = self.sock.recv_into(BUFFER)
+        if not count:
             raise BenchError("it hung up before its answer was whole")
         if self.missing:
-            self.missing -= len(chunk)
+            self.missing -= count
             return not self.missing
-        self.head += chunk
-        end = self.head.find(b"\r\n\r\n")
-        if end < 0:
-            return False
-        self.status, self.length = parse_head(self.head[:end])
-        self.missing = self.length - (len(self.head) - end - 4)
+        end = -1 if self.head else BUFFER.find(HEAD_END, 0, count)
+        if end < 0:  # a head in pieces
+            self.head += BUFFER[:count]
+            end, count = self.head.find(HEAD_END), len(self.head)
+            if end < 0:
+                return False
+        self.status, self.length = parse_head(self.head[:end] or bytes(BUFFER[:end]))
+        self.missing = self.length - (count - end - len(HEAD_END))
         self.head = b""
         return not self.missing
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Requests that some connections send between them, each the next one as soon as its answer is whole."""
+
+    requests: Iterator[bytes]
+    connections: int
 
 
 def parse_head(head: bytes) -> tuple[int, int]:
@@ -123,53 +138,66 @@ def drive(
     seconds: float = float("inf"),
     warm_up_s: float = 0.0,
 ) -> Load:
-    """Send requests over all connections at once, on each the next one as soon as its answer is whole.
+    """One stream of requests by itself; see `drive_together`."""
+    return drive_together(server, [Stream(requests, connections)], seconds=seconds, warm_up_s=warm_up_s)[0]
+
+
+def drive_together(
+    server: Server, streams: Sequence[Stream], *, seconds: float = float("inf"), warm_up_s: float = 0.0
+) -> list[Load]:
+    """Send all streams at once, and tell them apart.
 
     The collector is off meanwhile, so that a pause of the client never counts as the server's. Every request that was
     sent is answered before this returns, so that the server's state is known.
 
     Args:
         server: the one to measure.
-        requests: where the next request comes from; the run ends with it, or when the time is up.
-        connections: how many requests are under way at once.
+        streams: the run ends with their requests, or when the time is up.
         seconds: length of the measured window, after the warm-up.
         warm_up_s: answers before it has passed do not count.
 
+    Returns: what was seen of each stream; `client_share` is that of all of them.
     Raises:
         BenchError: the server cannot be reached, hangs up, falls silent, or answers without a length.
     """
     with pinned(CLIENT), _collector_off(), contextlib.ExitStack() as stack:
         try:
-            pool = [stack.enter_context(contextlib.closing(Connection(server.port))) for _ in range(connections)]
-            return _drive(pool, requests, warm_up_s, seconds)
+            pools = [
+                [stack.enter_context(contextlib.closing(Connection(server.port, one.requests))) for _ in range(one.connections)]
+                for one in streams
+            ]
+            return _drive(pools, warm_up_s, seconds)
         except (OSError, BenchError) as error:
             raise BenchError(f"{server.name} failed under load: {error}") from error
 
 
-def _drive(pool: Sequence[Connection], requests: Iterator[bytes], warm_up_s: float, seconds: float) -> Load:
-    load = Load()
+def _drive(pools: Sequence[Sequence[Connection]], warm_up_s: float, seconds: float) -> list[Load]:
+    loads = [Load() for _ in pools]
     started, cpu = time.perf_counter(), time.process_time()
     begin = started + warm_up_s
     end = begin + seconds
     with selectors.DefaultSelector() as selector:
         waiting = 0
-        for connection in pool:
-            selector.register(connection.sock, selectors.EVENT_READ, connection)
-            waiting += connection.send_next(requests)
+        for pool, load in zip(pools, loads, strict=True):
+            for connection in pool:
+                connection.load = load
+                selector.register(connection.sock, selectors.EVENT_READ, connection)
+                waiting += connection.send_next()
         while waiting:
             for connection in _whole_answers(selector):
                 now = time.perf_counter()
                 if begin <= now <= end:
-                    load.add(connection, now)
-                if now > end or not connection.send_next(requests):
+                    connection.load.add(connection, now)
+                if now > end or not connection.send_next():
                     waiting -= 1
     finished = time.perf_counter()
-    load.seconds = min(seconds, finished - begin)
-    load.client_share = (time.process_time() - cpu) / (finished - started)
-    load.latencies_ms.sort()
-    if not load.latencies_ms:
-        raise BenchError(f"no good answer came in {load.seconds:.1f} s, but {dict(load.failures)} (by status)")
-    return load
+    for load in loads:
+        load.seconds = min(seconds, finished - begin)
+        load.client_share = (time.process_time() - cpu) / (finished - started)
+        load.latencies_ms.sort()
+        if not load.latencies_ms:
+            raise BenchError(f"no good answer came in {load.seconds:.1f} s, but {dict(load.failures)} (by status)")
+    return loads
 
 
 def _whole_answers(selector: selectors.BaseSelector) -> Iterator[Connection]:

@@ -11,14 +11,17 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.processes import CLIENT, BenchError, ask, homedex, peak_memory_mb, pinned, recipe
+from bench.memory import peak_mb
+from bench.processes import CLIENT, BenchError, ask, pinned
 from bench.report import Figure
-from bench.under_load import READERS, ROUNDS, WRITERS, Rounds, Side, a_page, device, device_id, one_each, p50, p99, rate, take_turns
+from bench.servers import FIRST, homedex, recipe
+from bench.sides import FULL, READERS, WRITERS, Side, a_page, compared, device, device_id, one_each, p50, p99, rate, take_turns
 
-WINDOW_S = 2.5
+PACE = replace(FULL, window_s=2.5)
 BULK = 10_000
 
 
@@ -68,9 +71,9 @@ def four_filled(folder: Path) -> Iterator[list[Side]]:
         ours, theirs = (url.replace("/postgres?", f"/{name}?") for name in ("homedex", "recipe"))
         theirs = theirs.replace("postgresql://", "postgresql+asyncpg://")
         sides = [
-            Side(stack.enter_context(homedex(folder, ours)), "/api/v1/devices"),
+            Side(stack.enter_context(homedex(folder, ours, settings=FIRST)), "/api/v1/devices"),
             Side(stack.enter_context(recipe(folder, theirs)), "/devices"),
-            Side(stack.enter_context(homedex(folder)), "/api/v1/devices"),
+            Side(stack.enter_context(homedex(folder, settings=FIRST)), "/api/v1/devices"),
             Side(stack.enter_context(recipe(folder)), "/devices"),
         ]
         for side in sides:
@@ -82,22 +85,22 @@ def postgresql(folder: Path) -> list[Figure]:
     """Reads and writes on both engines, 10,000 rows by one request, and memory."""
     with four_filled(folder) as sides:
         print(f" GET 50 devices, {READERS} connections")
-        pages = take_turns(sides, READERS, a_page, window_s=WINDOW_S)
+        pages = take_turns(sides, READERS, a_page, PACE)
         print(f" GET one device, {READERS} connections")
-        ones = take_turns(sides, READERS, one_each, window_s=WINDOW_S)
+        ones = take_turns(sides, READERS, one_each, PACE)
         print(f" PUT one device, {WRITERS} connections")
-        puts = take_turns(sides, WRITERS, lambda side: side.writes, window_s=WINDOW_S)
+        puts = take_turns(sides, WRITERS, lambda side: side.writes, PACE)
         loads = {"GET 50 devices": pages, "GET one device": ones, "PUT one device": puts}
-        ours, theirs = (peak_memory_mb(side.server) for side in sides[:2])
+        ours, theirs = (peak_mb(side.server) for side in sides[:2])
         new, changed = bulk(sides[0])
         beside = bulk(sides[2])
     figures = []
     for engine, first, bar in (("PostgreSQL", 0, 2.0), ("SQLite", 2, None)):
         for what, rounds in loads.items():
-            both = Rounds(rounds[first], rounds[first + 1])
-            figures.append(both.figure(f"{engine}: {what}", "per s", rate, times=bar))
+            both = rounds[first], rounds[first + 1]
+            figures.append(compared(f"{engine}: {what}", "per s", *both, rate, times=bar))
             for name, percentile in (("p50", p50), ("p99", p99)):
-                figures.append(both.figure(f"{engine}: {what}, {name}", "ms", percentile, better="less"))
+                figures.append(compared(f"{engine}: {what}, {name}", "ms", *both, percentile, better="less"))
     return [
         *figures,
         Figure("PostgreSQL: 10,000 new devices, one request", "rows/s", new, least=20_000),
@@ -112,7 +115,7 @@ def bulk(side: Side) -> tuple[list[float], list[float]]:
     """Rows per second of requests with 10,000 devices each: all of them new, and all of them there but renamed."""
     new: list[float] = []
     changed: list[float] = []
-    for turn in range(ROUNDS):
+    for turn in range(PACE.rounds):
         for rates, name in ((new, "Ana's lamp"), (changed, "Ben's lamp")):
             numbers = range(BULK * (turn + 1), BULK * (turn + 2))
             rows = [{"device_id": device_id(number)} | device(number, name) for number in numbers]

@@ -7,14 +7,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 SERVER, CLIENT = 0, 1
-"""Which of this machine's cores is for whom."""
+"""Which of these cores is for whom."""
 POLL_S = 0.002
 
 
@@ -24,21 +24,24 @@ class BenchError(Exception):
 
 def pinnable() -> bool:
     """Whether servers and client can have a core each."""
-    return hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
+    return len(CORES) > 1
 
 
 @contextlib.contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Run the body, and every process it starts, on one core. Without two cores to choose from, run it as it is."""
+def pinned(*places: int) -> Iterator[None]:
+    """Run the body, and every process it starts, on these cores. Without two cores to choose from, run it as it is.
+
+    Where the body of one is inside another's, the inner one counts.
+    """
     if not pinnable():
         yield
         return
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[core]})
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {CORES[place] for place in places})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, set(cores))
+        os.sched_setaffinity(0, before)
 
 
 @dataclass(frozen=True)
@@ -59,42 +62,7 @@ class Program:
     command: Sequence[str]
     environment: Mapping[str, str]
     ready_path: str
-
-
-Start = Callable[[Path], AbstractContextManager[Server]]
-
-
-def recipe(folder: Path, url: str | None = None) -> AbstractContextManager[Server]:
-    """The baseline on a database in `folder`, or on a PostgreSQL server."""
-    port = free_port()
-    environment = os.environ | {"RECIPE_DATABASE": url or f"sqlite+aiosqlite:///{folder / 'recipe.db'}"}
-    name = "the recipe" if url is None else "the recipe on PostgreSQL"
-    program = Program(name, uvicorn("bench.recipe.app:app", port), environment, "/devices?limit=1")
-    return running(program, port, folder)
-
-
-def homedex(folder: Path, url: str | None = None) -> AbstractContextManager[Server]:
-    """Homedex as it is shipped, on a database in `folder`, or on a PostgreSQL server."""
-    port = free_port()
-    environment = homedex_environment(folder) | {"HOMEDEX_HOST": "127.0.0.1", "HOMEDEX_PORT": str(port)}
-    if url is not None:
-        environment["DATABASE_URL"] = url
-    name = "Homedex" if url is None else "Homedex on PostgreSQL"
-    program = Program(name, [sys.executable, "-m", "homedex", "serve"], environment, "/livez")
-    return running(program, port, folder)
-
-
-def constant(folder: Path) -> AbstractContextManager[Server]:
-    """A bare ASGI function under the same uvicorn, to show what the load client and the HTTP server can do at most."""
-    port = free_port()
-    program = Program("the constant server", uvicorn("bench.constant:app", port), os.environ, "/")
-    return running(program, port, folder)
-
-
-def uvicorn(app: str, port: int) -> list[str]:
-    """One worker, and no access log (a favour: it is on by default)."""
-    command = [sys.executable, "-m", "uvicorn", app, "--app-dir", str(REPOSITORY), "--port", str(port)]
-    return [*command, "--no-access-log", "--log-level", "warning"]
+    cores: Sequence[int] = (SERVER,)
 
 
 def homedex_environment(folder: Path) -> dict[str, str]:
@@ -111,7 +79,7 @@ def running(program: Program, port: int, folder: Path) -> Iterator[Server]:
         BenchError: it ended, or gave no 200 within 30 s; with the last line it wrote.
     """
     words = folder / f"{program.name.replace(' ', '-')}.log"
-    with words.open("wb") as log, pinned(SERVER):
+    with words.open("wb") as log, pinned(*program.cores):
         begun = time.perf_counter()
         process = subprocess.Popen(program.command, cwd=folder, env=program.environment, stdout=log, stderr=subprocess.STDOUT)
     try:
@@ -199,16 +167,3 @@ def timed(command: Sequence[str], folder: Path) -> Finished:
     if process.returncode:
         raise BenchError(f"`{' '.join(command[1:])}` ended with exit code {process.returncode}: {last_line(words)}")
     return Finished(seconds, usage.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024))
-
-
-def peak_memory_mb(server: Server) -> float:
-    """The largest resident memory a running server has had.
-
-    Raises:
-        BenchError: this system has no /proc.
-    """
-    path = Path(f"/proc/{server.process.pid}/status")
-    if not path.exists():
-        raise BenchError("memory can be measured only where there is /proc (Linux)")
-    line = next(line for line in path.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024

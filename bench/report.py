@@ -13,53 +13,73 @@ from typing import Any, Literal
 CLIENT_BOUND = 0.9
 """From this share of its core on, the load client itself may be what limits the figure."""
 
+HEAD = ("what", "Homedex", "against", "", "ratio", "bar", "met", "aim")
+NUMBERS = {1, 2, 4}
+"""Which columns of the table are set to the right."""
+
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure of Homedex, beside the recipe's where it has one. Each is the median of its rounds.
+    """One measured figure of Homedex, beside another's where there is one. Each is the median of its rounds.
+
+    A figure has one bar at most, and the aim is of the same kind: what is hoped for, where the bar is what is demanded.
 
     Args:
-        what: and in which unit.
+        what: what was measured.
+        unit: of all values.
         homedex: a value per round.
-        recipe: a value per round, empty when there is nothing to compare with.
+        other: a value per round, empty when there is nothing to compare with.
+        beside: whose `other` is.
         better: which way is better.
-        times: the bar, as times better than the recipe.
+        times: the bar, as times better than the other.
         most: the bar, as the largest allowed value.
         least: the bar, as the smallest allowed value.
+        aim: in the measure of the bar.
         client_share: the largest share of its core that the load client used.
     """
 
     what: str
     unit: str
     homedex: Sequence[float]
-    recipe: Sequence[float] = field(default=())
+    other: Sequence[float] = field(default=())
+    beside: str = "the recipe"
     better: Literal["more", "less"] = "more"
     times: float | None = None
     most: float | None = None
     least: float | None = None
+    aim: float | None = None
     client_share: float = 0.0
 
     @property
     def ratio(self) -> float | None:
-        """How many times better than the recipe; None when there is nothing to compare with."""
-        if not self.recipe:
+        """How many times better than the other; None when there is nothing to compare with."""
+        if not self.other:
             return None
-        ours, theirs = median(self.homedex), median(self.recipe)
+        ours, theirs = median(self.homedex), median(self.other)
         return ours / theirs if self.better == "more" else theirs / ours
 
     @property
     def bar(self) -> str:
         """The bar in words; empty when there is none."""
-        bars = [
-            f"{self.times:g}x" if self.times else "",
-            f"<= {self.most:g} {self.unit}" if self.most else "",
-            f">= {self.least:,.0f} {self.unit}" if self.least else "",
+        return self._demand(self.times, self.most, self.least)
+
+    @property
+    def aimed(self) -> str:
+        """The aim in words; empty when there is none."""
+        demand = (self.aim if bar is not None else None for bar in (self.times, self.most, self.least))
+        return self._demand(*demand)
+
+    def _demand(self, times: float | None, most: float | None, least: float | None) -> str:
+        words = [
+            f">= {times:g}x" if times else "",
+            f"<= {number(most)} {self.unit}" if most else "",
+            f">= {number(least)} {self.unit}" if least else "",
         ]
-        return ", ".join(filter(None, bars))
+        return "".join(words)
 
     @property
     def met(self) -> bool | None:
-        """Whether every bar is met; None when there is none."""
+        """Whether the bar is met; None when there is none."""
         if not self.bar:
             return None
         fast = self.times is None or (self.ratio or 0.0) >= self.times
@@ -73,10 +93,12 @@ class Figure:
         return [
             f"{self.what}, {self.unit}",
             number(median(self.homedex)),
-            number(median(self.recipe)) if self.recipe else "",
-            f"{self.ratio:.1f}x" if self.ratio else "",
+            number(median(self.other)) if self.other else "",
+            self.beside if self.other else "",
+            f"{self.ratio:.2f}x" if self.ratio else "",
             self.bar,
             met + (" (client-bound)" if self.client_share >= CLIENT_BOUND else ""),
+            self.aimed,
         ]
 
     def as_json(self) -> dict[str, Any]:
@@ -85,37 +107,51 @@ class Figure:
             "what": self.what,
             "unit": self.unit,
             "homedex": list(self.homedex),
-            "recipe": list(self.recipe),
+            "other": list(self.other),
+            "beside": self.beside if self.other else None,
             "ratio": self.ratio,
             "bar": self.bar,
             "met": self.met,
+            "aim": self.aimed,
             "client_share": self.client_share,
         }
 
 
 def number(value: float) -> str:
     """Three digits that count, and thousands apart."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def table(figures: Sequence[Figure]) -> str:
     """All figures in aligned columns."""
-    rows = [["what", "Homedex", "recipe", "better by", "bar", "met"], *(figure.cells() for figure in figures)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    rows = [HEAD, *(figure.cells() for figure in figures)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     return "\n".join(_line(row, widths) for row in rows)
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    numbers = {1, 2, 3}
     cells = [
-        cell.rjust(width) if column in numbers else cell.ljust(width)
+        cell.rjust(width) if column in NUMBERS else cell.ljust(width)
         for column, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
     return "  ".join(cells).rstrip()
 
 
-def write(path: Path, figures: Sequence[Figure], in_force: Mapping[str, Any]) -> None:
-    """Everything, with the machine it was measured on, as JSON."""
+def taken_on() -> str:
+    """The day and the machine of a measurement, in words."""
+    cpus = Path("/proc/cpuinfo")
+    models = (
+        [line.partition(":")[2].strip() for line in cpus.read_text().splitlines() if line.startswith("model name")]
+        if (cpus.exists())
+        else []
+    )
+    cores = f"{os.cpu_count()} cores" + (f" of {models[0]}" if models else "")
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{datetime.now(UTC).date()}, {cores}, {system}, Python {platform.python_version()}"
+
+
+def write(path: Path, figures: Mapping[str, Sequence[Figure]], in_force: Mapping[str, Any]) -> None:
+    """Everything, by section, with the machine it was measured on, as JSON."""
     document = {
         "taken_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "machine": {
@@ -125,7 +161,7 @@ def write(path: Path, figures: Sequence[Figure], in_force: Mapping[str, Any]) ->
             "load_average": os.getloadavg(),
         },
         "in_force": in_force,
-        "figures": [figure.as_json() for figure in figures],
+        "sections": {name: [figure.as_json() for figure in found] for name, found in figures.items()},
     }
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n")

@@ -35,18 +35,10 @@ def transfer(folder: Path) -> list[Figure]:
         raise BenchError("the digests there and back differ")
     print(f"  digests of {len(there[0])} tables and all exports are the same on all three", flush=True)
     return [
-        figure("to PostgreSQL", *there[1:]),
-        figure("back to SQLite", *again[1:]),
+        Figure("transfer to PostgreSQL", "rows/s", [there[1] / there[2]], least=ROWS_A_SECOND),
+        Figure("transfer back to SQLite", "rows/s", [again[1] / again[2]], least=ROWS_A_SECOND),
         Figure("most memory of a transfer", "MB", [max(there[3], again[3])], better="less", most=400),
     ]
-
-
-def figure(what: str, count: int, seconds: float, _: float) -> Figure:
-    """A rate, as microseconds a row, because a bar is the most that is allowed."""
-    per_second = count / seconds
-    return Figure(
-        f"transfer {what} ({per_second:,.0f} rows/s)", "us a row", [1e6 / per_second], better="less", most=1e6 / ROWS_A_SECOND
-    )
 
 
 def moved(source: str, target: str) -> tuple[dict[str, str], int, float, float]:

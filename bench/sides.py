@@ -1,23 +1,33 @@
-"""Reads, writes and memory: both servers hold the same 1,000 devices and meet the same load, in turns."""
+"""The servers under load: the same 1,000 devices in each, and the same requests to each in turns."""
 
-import contextlib
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from bench.load import Load, drive, request_bytes
-from bench.processes import BenchError, Server, ask, homedex, peak_memory_mb, recipe
+from bench.processes import BenchError, Server, ask
 from bench.report import Figure
 
 DEVICES = 1000
-ROUNDS = 3
-WARM_UP_S, WINDOW_S = 0.5, 3.0
 READERS, WRITERS = 32, 64
 MAKERS = ["Philips", "IKEA of Sweden", "Aqara", "Shelly", "Sonos", "Espressif", "Bosch", "Eve Systems"]
 ROOMS = ["kitchen", "living_room", "bedroom", "bathroom", "hall", "garage", "garden", "attic"]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long is measured, and how often."""
+
+    rounds: int
+    window_s: float
+    warm_up_s: float
+    starts: int
+
+
+FULL = Pace(rounds=3, window_s=3.0, warm_up_s=0.5, starts=7)
+QUICK = Pace(rounds=2, window_s=1.0, warm_up_s=0.3, starts=3)
 
 
 def device_id(number: int) -> str:
@@ -95,38 +105,16 @@ class Side:
             raise BenchError(f"{self.server.name} answered wrongly under load: {dict(load.failures)} (answers by status)")
 
 
-@dataclass(frozen=True)
-class Rounds:
-    """The same load on both servers, once per round."""
-
-    homedex: list[Load]
-    recipe: list[Load]
-
-    def figure(self, what: str, unit: str, value: Callable[[Load], float], **bar: Any) -> Figure:
-        """One value of every round, side by side."""
-        share = max(load.client_share for load in [*self.homedex, *self.recipe])
-        return Figure(what, unit, [*map(value, self.homedex)], [*map(value, self.recipe)], client_share=share, **bar)
-
-
-@contextlib.contextmanager
-def both_filled(folder: Path) -> Iterator[tuple[Side, Side]]:
-    """Both servers at once, on the same core: the one that is not asked sleeps."""
-    with recipe(folder) as baseline, homedex(folder) as ours:
-        sides = Side(ours, "/api/v1/devices"), Side(baseline, "/devices")
-        for side in sides:
-            side.fill()
-        yield sides
-
-
-def in_turns(sides: tuple[Side, Side], connections: int, requests: Callable[[Side], Iterator[bytes]]) -> Rounds:
-    """The recipe, Homedex, the recipe, Homedex, …; see `take_turns`."""
-    ours, baseline = sides
-    theirs, own = take_turns((baseline, ours), connections, requests)
-    return Rounds(own, theirs)
+def compared(
+    what: str, unit: str, ours: Sequence[Load], other: Sequence[Load], value: Callable[[Load], float], **more: Any
+) -> Figure:
+    """One value of every round of both."""
+    share = max(load.client_share for load in [*ours, *other])
+    return Figure(what, unit, [*map(value, ours)], [*map(value, other)], client_share=share, **more)
 
 
 def take_turns(
-    sides: Sequence[Side], connections: int, requests: Callable[[Side], Iterator[bytes]], *, window_s: float = WINDOW_S
+    sides: Sequence[Side], connections: int, requests: Callable[[Side], Iterator[bytes]], pace: Pace = FULL
 ) -> list[list[Load]]:
     """The same load on each, one after another, and again: what else the machine does meets all alike.
 
@@ -135,18 +123,21 @@ def take_turns(
         BenchError: an answer had another status than 2xx.
     """
     rounds: list[list[Load]] = [[] for _ in sides]
-    width = max(len(side.server.name) for side in sides)
-    for _ in range(ROUNDS):
+    for _ in range(pace.rounds):
         for side, loads in zip(sides, rounds, strict=True):
-            load = drive(side.server, requests(side), connections=connections, seconds=window_s, warm_up_s=WARM_UP_S)
+            load = drive(side.server, requests(side), connections=connections, seconds=pace.window_s, warm_up_s=pace.warm_up_s)
             side.no_failures(load)
             loads.append(load)
-            print(
-                f"  {side.server.name:<{width}} {load.per_second:>8,.0f}/s  p50 {load.percentile_ms(50):7.1f} ms  "
-                f"p99 {load.percentile_ms(99):7.1f} ms  {load.body_bytes:>6,} bytes  client {load.client_share:4.0%}",
-                flush=True,
-            )
+            tell(side.server.name, load)
     return rounds
+
+
+def tell(who: str, load: Load) -> None:
+    print(
+        f"  {who:<24} {load.per_second:>8,.0f}/s  p50 {load.percentile_ms(50):7.1f} ms  "
+        f"p99 {load.percentile_ms(99):7.1f} ms  {load.body_bytes:>6,} bytes  client {load.client_share:4.0%}",
+        flush=True,
+    )
 
 
 def a_page(side: Side) -> Iterator[bytes]:
@@ -155,41 +146,6 @@ def a_page(side: Side) -> Iterator[bytes]:
 
 def one_each(side: Side) -> Iterator[bytes]:
     return itertools.cycle([request_bytes("GET", f"{side.devices}/{device_id(n)}") for n in range(DEVICES)])
-
-
-def reads(folder: Path) -> list[Figure]:
-    with both_filled(folder) as sides:
-        print(f" GET 50 devices, {READERS} connections")
-        pages = in_turns(sides, READERS, a_page)
-        print(f" GET one device, {READERS} connections")
-        ones = in_turns(sides, READERS, one_each)
-    return [
-        pages.figure("GET 50 devices", "per s", rate, times=4),
-        pages.figure("GET 50 devices, p99", "ms", p99, better="less"),
-        ones.figure("GET one device", "per s", rate, times=4),
-        ones.figure("GET one device, p99", "ms", p99, better="less"),
-    ]
-
-
-def writes(folder: Path) -> list[Figure]:
-    with both_filled(folder) as sides:
-        print(f" PUT one device, {WRITERS} connections")
-        rounds = in_turns(sides, WRITERS, lambda side: side.writes)
-    return [
-        rounds.figure("PUT one device", "per s", rate, times=5),
-        rounds.figure("PUT one device, p99", "ms", p99, better="less", times=5),
-    ]
-
-
-def memory(folder: Path) -> list[Figure]:
-    """The most memory each server held after the same 2,000 pages and 2,000 writes."""
-    with both_filled(folder) as sides:
-        for side in sides:
-            pages = itertools.repeat(request_bytes("GET", f"{side.devices}?limit=50"), 2000)
-            side.no_failures(drive(side.server, pages, connections=READERS))
-            side.no_failures(drive(side.server, itertools.islice(side.writes, 2000), connections=WRITERS))
-        ours, baseline = (peak_memory_mb(side.server) for side in sides)
-    return [Figure("most memory of the server", "MB", [ours], [baseline], better="less")]
 
 
 def rate(load: Load) -> float:
