@@ -80,7 +80,7 @@ class Stated(BaseModel):
 class DeviceIn(Stated):
     """A device as a person or a script states it. Null means the same as nothing: no value, an empty list, an empty object."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [examples.DEVICE_IN]})
+    model_config = ConfigDict(defer_build=True, extra="forbid", json_schema_extra={"examples": [examples.DEVICE_IN]})
 
     name: Line | None = None
     name_by_user: Line | None = None
@@ -108,7 +108,7 @@ class DeviceIn(Stated):
 class DevicePatch(DeviceIn):
     """What is to change of a device (RFC 7396): what is absent stays, null clears."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"area_id": "basement", "note": "serviced in March"}]})
+    model_config = ConfigDict(defer_build=True, json_schema_extra={"examples": [{"area_id": "basement", "note": "serviced in March"}]})
 
     source_values: dict[Line, Any] | None = Field(None, description="take a member out by null to let the source speak again")
 
@@ -116,7 +116,7 @@ class DevicePatch(DeviceIn):
 class DeviceRow(DevicePatch):
     """One device of a bulk request: made if it is not there; what is absent stays, null clears."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"device_id": "boiler", **examples.DEVICE_IN}]})
+    model_config = ConfigDict(defer_build=True, json_schema_extra={"examples": [{"device_id": "boiler", **examples.DEVICE_IN}]})
 
     device_id: Annotated[str, StringConstraints(pattern=DEVICE_ID, max_length=255)]
 
@@ -124,7 +124,7 @@ class DeviceRow(DevicePatch):
 class EntityIn(Stated):
     """An entity as a person or a script states it. Null means the same as nothing."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [examples.ENTITY_IN]})
+    model_config = ConfigDict(defer_build=True, extra="forbid", json_schema_extra={"examples": [examples.ENTITY_IN]})
 
     device_id: Line | None = Field(None, description="the device it belongs to, which must be there")
     platform: Line | None = None
@@ -144,7 +144,7 @@ class EntityIn(Stated):
 class EntityPatch(EntityIn):
     """What is to change of an entity (RFC 7396): what is absent stays, null clears."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"name_by_user": "Reading lamp"}]})
+    model_config = ConfigDict(defer_build=True, json_schema_extra={"examples": [{"name_by_user": "Reading lamp"}]})
 
     entity_id: Annotated[str, StringConstraints(pattern=ENTITY_ID, max_length=255)] = Field("", description="its new entity_id")
     source_values: dict[Line, Any] | None = Field(None, description="take a member out by null to let the source speak again")
@@ -153,7 +153,7 @@ class EntityPatch(EntityIn):
 class EntityRow(EntityPatch):
     """One entity of a bulk request: made if it is not there; what is absent stays, null clears."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"entity_id": "sensor.boiler_pressure", **examples.ENTITY_IN}]})
+    model_config = ConfigDict(defer_build=True, json_schema_extra={"examples": [{"entity_id": "sensor.boiler_pressure", **examples.ENTITY_IN}]})
 
     entity_id: Annotated[str, StringConstraints(pattern=ENTITY_ID, max_length=255)]
     id: Annotated[str, StringConstraints(pattern=DEVICE_ID, max_length=255)] = Field(
@@ -165,7 +165,7 @@ class EntityRow(EntityPatch):
 class AreaIn(Stated):
     """An area as a person states it. Null means the same as nothing."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Basement", "floor_id": "below"}]})
+    model_config = ConfigDict(defer_build=True, extra="forbid", json_schema_extra={"examples": [{"name": "Basement", "floor_id": "below"}]})
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
     floor_id: Line | None = None
@@ -177,7 +177,7 @@ class AreaIn(Stated):
 class AreaPatch(AreaIn):
     """What is to change of an area (RFC 7396): what is absent stays, null clears."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"floor_id": "ground"}]})
+    model_config = ConfigDict(defer_build=True, json_schema_extra={"examples": [{"floor_id": "ground"}]})
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = ""
 
@@ -209,7 +209,7 @@ READ_ONLY = {
 class DeviceRows(BaseModel):
     """The rows of a bulk request; sent as NDJSON, one row a line."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(defer_build=True, extra="forbid")
 
     devices: list[DeviceRow] = Field(max_length=10_000)
 
@@ -217,6 +217,6 @@ class DeviceRows(BaseModel):
 class EntityRows(BaseModel):
     """The rows of a bulk request; sent as NDJSON, one row a line."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(defer_build=True, extra="forbid")
 
     entities: list[EntityRow] = Field(max_length=10_000)

@@ -12,7 +12,7 @@ Time = Annotated[datetime, Field(examples=["2026-11-22T13:52:56.700259Z"])]
 
 def example(*values: dict[str, Any]) -> ConfigDict:
     """A model's example in the OpenAPI document."""
-    return ConfigDict(json_schema_extra={"examples": list(values)})
+    return ConfigDict(defer_build=True, json_schema_extra={"examples": list(values)})
 
 
 class Bookkeeping(BaseModel):
@@ -200,7 +200,7 @@ class ChangePage(Page):
 class RowProblem(BaseModel):
     """Why one row could not be taken."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(defer_build=True, extra="allow")
 
     type: str
     title: str
@@ -293,7 +293,7 @@ class FieldError(BaseModel):
 class Problem(BaseModel):
     """An error, by RFC 9457."""
 
-    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [examples.PROBLEM]})
+    model_config = ConfigDict(defer_build=True, extra="allow", json_schema_extra={"examples": [examples.PROBLEM]})
 
     type: str = Field(examples=["/problems/not-found"])
     title: str
