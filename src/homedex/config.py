@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     insecure_bind: bool = Field(default=False, description="allow an address that others can reach: there is no log-in yet")
     workers: int = Field(default=1, ge=1, le=64, description="processes that serve; one does what is to be done once for all")
     synchronous: Literal["FULL", "NORMAL"] = Field(default="FULL", description="FULL: no acknowledged write is lost in a power cut")
-    readers: int = Field(default=3, ge=1, le=64, description="threads that read")
+    readers: int = Field(default=2, ge=1, le=64, description="threads that read")
     read_deadline_s: float = Field(default=10.0, gt=0, le=3600, description="longest read before 503 query-timeout")
     write_deadline_s: float = Field(default=60.0, gt=0, le=3600, description="longest single write before it is undone")
     busy_timeout_s: float = Field(default=30.0, ge=0, le=3600, description="how long to wait for another process's lock")

@@ -108,7 +108,9 @@ class DeviceIn(Stated):
 class DevicePatch(DeviceIn):
     """What is to change of a device (RFC 7396): what is absent stays, null clears."""
 
-    model_config = ConfigDict(defer_build=True, json_schema_extra={"examples": [{"area_id": "basement", "note": "serviced in March"}]})
+    model_config = ConfigDict(
+        defer_build=True, json_schema_extra={"examples": [{"area_id": "basement", "note": "serviced in March"}]}
+    )
 
     source_values: dict[Line, Any] | None = Field(None, description="take a member out by null to let the source speak again")
 
@@ -153,7 +155,9 @@ class EntityPatch(EntityIn):
 class EntityRow(EntityPatch):
     """One entity of a bulk request: made if it is not there; what is absent stays, null clears."""
 
-    model_config = ConfigDict(defer_build=True, json_schema_extra={"examples": [{"entity_id": "sensor.boiler_pressure", **examples.ENTITY_IN}]})
+    model_config = ConfigDict(
+        defer_build=True, json_schema_extra={"examples": [{"entity_id": "sensor.boiler_pressure", **examples.ENTITY_IN}]}
+    )
 
     entity_id: Annotated[str, StringConstraints(pattern=ENTITY_ID, max_length=255)]
     id: Annotated[str, StringConstraints(pattern=DEVICE_ID, max_length=255)] = Field(
@@ -165,7 +169,9 @@ class EntityRow(EntityPatch):
 class AreaIn(Stated):
     """An area as a person states it. Null means the same as nothing."""
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", json_schema_extra={"examples": [{"name": "Basement", "floor_id": "below"}]})
+    model_config = ConfigDict(
+        defer_build=True, extra="forbid", json_schema_extra={"examples": [{"name": "Basement", "floor_id": "below"}]}
+    )
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
     floor_id: Line | None = None

@@ -62,7 +62,7 @@ class SqliteDatabase(Database):
         self,
         path: str,
         *,
-        readers: int = 3,
+        readers: int = 2,
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
         read_deadline_s: float | None = 10.0,
         write_deadline_s: float | None = 60.0,
