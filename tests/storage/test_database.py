@@ -414,7 +414,7 @@ async def test_the_caches_of_all_connections_share_one_budget(db: Database) -> N
         return -int(connection.execute(text("PRAGMA cache_size")).scalar_one())
 
     writer, reader = await db.write(cache_kib), await db.read(cache_kib)
-    assert 60_000 <= writer + 3 * reader <= 65_536
+    assert 60_000 <= writer + 2 * reader <= 65_536
 
 
 async def test_the_wal_is_cut_when_the_writer_has_nothing_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
