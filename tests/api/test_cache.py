@@ -163,7 +163,7 @@ def test_what_is_kept_is_what_the_database_says(home: Home, steps: list[tuple[Wa
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
 def test_what_is_kept_is_what_the_database_says_for_long(home: Home, steps: list[tuple[Way, list[str]]]) -> None:
     for way, questions in steps:

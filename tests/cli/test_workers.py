@@ -192,7 +192,7 @@ Workers(3, socket.create_server(("127.0.0.1", 0)), work).run()
     assert (ended.returncode, ended.stderr) == (7, "no\n")
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [5, pytest.param(30, marks=pytest.mark.slow)])
 def test_whatever_is_killed_what_was_acknowledged_is_there(registry_file: Path, kills: int) -> None:
     acknowledged: list[str] = []
     stopped = threading.Event()
