@@ -166,7 +166,7 @@ def verify(turn):
     backup.verify(folder.all()[0], folder, at=datetime.now(UTC))
 
 def put_back(turn):
-    restore.restore(folder.all()[0].path, str(home), schema.shape(), clock=lambda: START + timedelta(seconds=turn), replace=True)
+    restore.restore(folder.all()[0].path, str(home), schema.shape(), at=START + timedelta(seconds=turn), replace=True)
 
 def prune(turn):
     with folder.locked():
