@@ -60,6 +60,14 @@ def homedex(
     )
 
 
+def until(holds: Callable[[], object], limit_s: float = 20) -> None:
+    """Return once something holds."""
+    end = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < end, f"it did not come to be so within {limit_s} s"
+        time.sleep(0.02)
+
+
 @dataclass
 class Service:
     """`homedex serve` on a free port of loopback; leave the `with` block and it is stopped by SIGTERM."""

@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ import pytest
 
 from homedex.storage.postgres import run_apart
 from servers import Server, started
-from service import Service
+from service import Service, until
 
 pytestmark = pytest.mark.slow
 
@@ -81,13 +81,6 @@ class Load:
         elif status not in {200, 201}:
             self.odd.append(answer)
         return status
-
-
-def until(is_so: Callable[[], object], limit_s: float = 10) -> None:
-    end = time.monotonic() + limit_s
-    while not is_so():
-        assert time.monotonic() < end, "it never came to be so"
-        time.sleep(0.02)
 
 
 def check(service: Service, server: Server, load: Load) -> None:

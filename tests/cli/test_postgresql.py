@@ -41,13 +41,15 @@ def test_every_command_says_the_same_on_both_engines(registry_file: Path, postgr
     assert "nothing changed" in one[2][1]
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_service_on_postgresql_says_where_it_serves_from_and_doctor_finds_nothing_wrong(
-    postgresql: Server, tmp_path: Path
+    postgresql: Server, tmp_path: Path, workers: str
 ) -> None:
     with postgresql.database() as url:
-        settings = {"DATABASE_URL": url.replace("postgres:@", "postgres:se%20cret@")}
+        settings = {"DATABASE_URL": url.replace("postgres:@", "postgres:se%20cret@"), "HOMEDEX_WORKERS": workers}
         with Service.start(tmp_path / "unused.db", **settings) as service:
             assert service.ask("PUT", "/api/v1/devices/a", {"name": "x"})[0] == 201
+            assert [service.ask("GET", "/api/v1/devices/a")[0] for _ in range(4)] == [200] * 4
             status, ready = service.ask("GET", "/readyz")
             assert (status, ready["checks"]) == (200, {"read": "ok", "schema": "ok", "write": "ok"})
             found = homedex("doctor", path=tmp_path / "unused.db", settings=settings)

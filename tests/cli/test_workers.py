@@ -5,19 +5,20 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from homedex.storage.sqlite import open_connection
-from service import Service, homedex
+from service import Service, homedex, until
 
 PAGE = 4096
 
@@ -26,13 +27,6 @@ PAGE = 4096
 def service(registry_file: Path) -> Iterator[Service]:
     with Service.start(registry_file, HOMEDEX_WORKERS="2") as running:
         yield running
-
-
-def until(holds: Callable[[], object], timeout_s: float = 20) -> None:
-    end = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def workers_of(service: Service) -> set[int]:
@@ -131,12 +125,13 @@ def test_they_stop_together(service: Service) -> None:
     connection.close()
 
 
-def test_they_stop_when_a_terminal_tells_each_of_them(registry_file: Path) -> None:
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGHUP])
+def test_they_stop_when_a_terminal_tells_each_of_them(registry_file: Path, told: signal.Signals) -> None:
     with Service.start(registry_file, HOMEDEX_WORKERS="3") as service:
         workers = workers_of(service)
         for process_id in workers:
-            os.kill(process_id, signal.SIGINT)
-        assert service.stop(signal.SIGINT) == 0
+            os.kill(process_id, told)
+        assert service.stop(told) == 0
         assert not any(map(alive, workers))
         assert "ERROR" not in service.log
         assert "Traceback" not in service.log
@@ -190,6 +185,42 @@ Workers(3, socket.create_server(("127.0.0.1", 0)), work).run()
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (7, "no\n")
+
+
+def test_one_that_ends_again_and_again_is_replaced_once_a_second_while_the_others_serve(tmp_path: Path) -> None:
+    program = """
+import socket, sys, time
+from homedex.cli import workers
+
+def work(number, channel):
+    if number == 1:
+        print("no", file=sys.stderr, flush=True)
+        sys.exit(7)
+    while True:
+        said, files, _, _ = socket.recv_fds(channel, 1, 1)
+        if not said:
+            return
+        with socket.socket(fileno=files[0]) as connection:
+            connection.sendall(b"here")
+
+workers.SHORT_S = 0
+listening = socket.create_server(("127.0.0.1", 0))
+print(listening.getsockname()[1], flush=True)
+workers.Workers(2, listening, work).run()
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        port = int(process.stdout.readline())
+        ends = [process.stderr.readline() for _ in range(4)]
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+                assert connection.recv(4) == b"here"
+        process.terminate()
+        assert process.wait(20) == 0
+    assert ends.count("no\n") == 2
+    assert sum("ended with exit code 7; another takes its place" in line for line in ends) == 2
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(30, marks=pytest.mark.slow)])

@@ -20,9 +20,11 @@ log = logging.getLogger(__name__)
 STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 AWAITED = STOPS | {signal.SIGCHLD, signal.SIGALRM}
 SHORT_S = 3.0
-"""A worker that ends by itself within this time would do so again: what it says is the service's own end."""
+"""One of the first workers that ends by itself within this time would do so again: what it says is the service's own end."""
 
 AGAIN_S = 1.0
+"""How long after its beginning a worker that has ended is replaced, at the soonest; and how long to wait when files run short."""
+
 GRACE_S = 10
 """How long workers have to stop, each of which gives its requests `serve.GRACE_S`."""
 
@@ -56,6 +58,7 @@ class Workers:
         self._signals, self._signalled = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         self._running: dict[int, Worker] = {}
+        self._due: dict[int, float] = {}  # number -> when it is to begin
         self._exit_code: int | None = None
 
     def run(self) -> None:
@@ -72,15 +75,17 @@ class Workers:
         self.listening.listen(BACKLOG)
         self._selector.register(self.listening, selectors.EVENT_READ, self._accept)
         self._selector.register(self._signals, selectors.EVENT_READ, self._hear)
-        due = list(range(self.count))
-        while due or self._running:
-            for number in due:
+        self._began = time.monotonic()
+        self._due = dict.fromkeys(range(self.count), self._began)
+        while self._due or self._running:
+            for number in [number for number, at in self._due.items() if at <= time.monotonic()]:
+                del self._due[number]
                 channel = self._fork(number)
                 if channel is not None:
                     return self.work(number, channel)
-            for key, _ in self._selector.select():
+            for key, _ in self._selector.select(AGAIN_S / 4 if self._due else None):
                 key.data()
-            due = self._to_replace()
+            self._replace()
         sys.exit(self._exit_code)
 
     def _fork(self, number: int) -> socket.socket | None:
@@ -95,7 +100,7 @@ class Workers:
             self._running[process_id] = Worker(number, time.monotonic(), ours)
             return None
         signal.set_wakeup_fd(-1)
-        for one in AWAITED:
+        for one in AWAITED - {signal.SIGHUP}:  # of a terminal that is closed all are told, and the first process stops the others
             signal.signal(one, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
         self._selector.close()
@@ -105,11 +110,18 @@ class Workers:
 
     def _accept(self) -> None:
         """Hand over what has come, each connection to the worker whose turn it is."""
-        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+        if self._exit_code is not None:  # told to stop in the same moment
+            return
+        try:
             while True:
                 connection, _ = self.listening.accept()
                 with connection:
                     self._hand_over(connection)
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:  # no more files, or no memory: it waits in the backlog
+            log.warning("a connection could not be accepted: %s", error.strerror)
+            time.sleep(AGAIN_S / 10)
 
     def _hand_over(self, connection: socket.socket) -> None:
         for process_id, worker in list(self._running.items()):
@@ -129,31 +141,29 @@ class Workers:
     def _stop(self, exit_code: int) -> None:
         if self._exit_code is None:
             self._exit_code = exit_code
+            self._due.clear()
             self._selector.unregister(self.listening)
             self.listening.close()
             signal.alarm(GRACE_S)
             self._signal_all(signal.SIGTERM)
 
-    def _to_replace(self) -> list[int]:
-        """The numbers of those that have ended and should not have."""
-        found = []
+    def _replace(self) -> None:
+        """Have others take the place of those that have ended and should not have."""
         while self._running:
             process_id, status = os.waitpid(-1, os.WNOHANG)
             if not process_id:
                 break
             worker = self._running.pop(process_id)
             worker.channel.close()
-            lived_s, ended = time.monotonic() - worker.began, os.waitstatus_to_exitcode(status)
+            ended = os.waitstatus_to_exitcode(status)
             if ended == -signal.SIGINT:  # a terminal tells all of them, and this one may hear of it last
                 self._stop(os.EX_OK)
-            elif ended > 0 and lived_s < SHORT_S:
+            elif ended > 0 and time.monotonic() - self._began < SHORT_S:
                 self._stop(ended)
             if self._exit_code is None:
                 said = f"exit code {ended}" if ended >= 0 else signal.Signals(-ended).name
                 log.error("worker %d ended with %s; another takes its place", worker.number, said)
-                time.sleep(max(0.0, AGAIN_S - lived_s))
-                found.append(worker.number)
-        return found if self._exit_code is None else []
+                self._due[worker.number] = worker.began + AGAIN_S
 
     def _signal_all(self, number: signal.Signals) -> None:
         for process_id in self._running:
