@@ -137,6 +137,13 @@ class Home:
         else:
             assert self.other.ask("PUT", f"{V1}/devices/{what}", body)[0] in {200, 201}
 
+    def follow(self, steps: list[tuple[Way, list[str]]]) -> None:
+        """Write, and ask after each write."""
+        for way, questions in steps:
+            self.write(*way)
+            for question in questions:
+                self.agree(question)
+
     def agree(self, question: str) -> None:
         """Whoever asks, and how often, gets what the database says now."""
         truth = seen(self.plain.get(V1 + question))
@@ -156,20 +163,14 @@ def seen(answer: httpx.Response) -> tuple[Any, ...]:
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
 def test_what_is_kept_is_what_the_database_says(home: Home, steps: list[tuple[Way, list[str]]]) -> None:
-    for way, questions in steps:
-        home.write(*way)
-        for question in questions:
-            home.agree(question)
+    home.follow(steps)
 
 
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
 def test_what_is_kept_is_what_the_database_says_for_long(home: Home, steps: list[tuple[Way, list[str]]]) -> None:
-    for way, questions in steps:
-        home.write(*way)
-        for question in questions:
-            home.agree(question)
+    home.follow(steps)
 
 
 # --- what is kept, and for whom ---

@@ -18,6 +18,7 @@ from homedex.errors import BadSetting, Busy, HomedexError, QueryTimeout, Storage
 from homedex.storage.database import Database
 from homedex.storage.sqlite import wal_bytes
 from homedex.storage.urls import target_of
+from writers import hold_the_writer
 
 pytestmark = pytest.mark.anyio
 
@@ -61,20 +62,6 @@ async def db(tmp_path: Path) -> AsyncIterator[Database]:
 
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  (as short as can be)
-
-
-async def hold_the_writer(db: Database) -> threading.Event:
-    """Keep the writer busy until the event is set, so that what is written next waits in its queue."""
-    entered, leave = threading.Event(), threading.Event()
-
-    def hold(_: Connection) -> None:
-        entered.set()
-        leave.wait(10)
-
-    holding = asyncio.ensure_future(db.write(hold))
-    await asyncio.to_thread(entered.wait)
-    holding.add_done_callback(lambda _: None)
-    return leave
 
 
 async def test_a_write_is_there_for_the_next_read(db: Database) -> None:

@@ -22,6 +22,7 @@ from homedex.errors import Busy, QueryTimeout, StorageUnavailable
 from homedex.storage.postgres import WRITE_LOCK, raw
 from homedex.storage.postgres_database import PostgresDatabase
 from servers import FAST, Server, started
+from writers import hold_the_writer
 
 pytestmark = pytest.mark.anyio
 
@@ -140,20 +141,6 @@ async def until(is_so: Callable[[], object], limit_s: float = 10) -> None:
 async def counted(server: Server, condition: str, number: int, limit_s: float = 5) -> None:
     """Return once so many other connections fulfil a condition."""
     await until(lambda: server.execute(f"SELECT count(*) {OTHERS} AND ({condition})")[0][0] == number, limit_s)
-
-
-async def hold_the_writer(db: PostgresDatabase) -> threading.Event:
-    """Keep the writer busy until the event is set, so that what is written next waits in its queue."""
-    entered, leave = threading.Event(), threading.Event()
-
-    def hold(_: Connection) -> None:
-        entered.set()
-        leave.wait(10)
-
-    holding = asyncio.ensure_future(db.write(hold))
-    await asyncio.to_thread(entered.wait)
-    holding.add_done_callback(lambda _: None)
-    return leave
 
 
 async def together(db: PostgresDatabase, *functions: Callable[[Connection], Any]) -> list[Any]:

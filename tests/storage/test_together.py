@@ -1,7 +1,6 @@
 """Write functions of which several calls are done at once: as if one after another, whatever one of them does."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from homedex.errors import Conflict
 from homedex.storage.database import Database
 from homedex.storage.jobs import together
+from writers import hold_the_writer
 
 pytestmark = pytest.mark.anyio
 
@@ -55,21 +55,13 @@ async def db(tmp_path: Path) -> AsyncIterator[Database]:
 
 async def write_at_once(db: Database, *calls: tuple[str, int], give_up: Sequence[int] = ()) -> list[Any]:
     """What becomes of calls that wait at the same time."""
-    entered, leave = threading.Event(), threading.Event()
-
-    def hold(_: Connection) -> None:
-        entered.set()
-        leave.wait(10)
-
-    holding = asyncio.ensure_future(db.write(hold))
-    await asyncio.to_thread(entered.wait)
+    leave = await hold_the_writer(db)
     waiting = [asyncio.ensure_future(db.write(kept, *call)) for call in calls]
     await asyncio.sleep(0)
     for place in give_up:
         waiting[place].cancel()
     await asyncio.sleep(0)
     leave.set()
-    await holding
     return await asyncio.gather(*waiting, return_exceptions=True)
 
 
