@@ -23,6 +23,7 @@ from bench.commands import import_home, start
 from bench.in_process import lookup
 from bench.large import LARGE, SMALL, large
 from bench.memory import memory
+from bench.parts import parts
 from bench.postgresql import postgresql
 from bench.processes import REPOSITORY, BenchError, homedex_environment, pinnable
 from bench.publish import has_block, publish
@@ -44,7 +45,12 @@ PACED: dict[str, Callable[[Path, Pace], list[Figure]]] = {
     "memory": memory,
     "workers": workers,
 }
-SECTIONS: dict[str, Callable[[Path], list[Figure]]] = {"lookup": lookup, "bulk": bulk_requests, "import": import_home}
+SECTIONS: dict[str, Callable[[Path], list[Figure]]] = {
+    "parts": parts,
+    "lookup": lookup,
+    "bulk": bulk_requests,
+    "import": import_home,
+}
 ALONE: dict[str, Callable[[Path], list[Figure]]] = {
     "backup": backup,
     "large": large,

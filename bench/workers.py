@@ -21,13 +21,14 @@ TWO = FIRST | {"HOMEDEX_WORKERS": "2"}
 
 
 def workers(folder: Path, pace: Pace) -> list[Figure]:
-    """One worker on a core to itself, one that may use both, and two."""
+    """One worker on a core to itself, one that may use both, two, and one of a thread more that reads."""
     with contextlib.ExitStack() as stack:
         sides = []
         for name, settings, cores in (
             ("one worker, one core", FIRST, [SERVER]),
             ("one worker, two cores", FIRST, [SERVER, CLIENT]),
             ("two workers, two cores", TWO, [SERVER, CLIENT]),
+            ("three readers, two cores", FIRST | {"HOMEDEX_READERS": "3"}, [SERVER, CLIENT]),
         ):
             own = folder / name.replace(" ", "-")
             own.mkdir()
@@ -35,12 +36,13 @@ def workers(folder: Path, pace: Pace) -> list[Figure]:
             sides.append(Side(server, "/api/v1/devices"))
             sides[-1].fill()
         print(f" GET 200 devices and facets, {READERS} connections", flush=True)
-        one, spread, two = take_turns(sides, READERS, heavy, pace)
+        one, spread, two, three = take_turns(sides, READERS, heavy, pace)
         print(f"  asked for two workers, {len(processes_of(sides[2].server.process.pid))} processes", flush=True)
     what = "GET 200 devices and facets, two workers"
     return [
         compared(what, "per s", two, one, rate, beside="one on one core", times=1.6, aim=1.9),
         compared(what, "per s", two, spread, rate, beside="one on both cores"),
+        compared("the same, one worker on both cores", "per s", spread, three, rate, beside="one with three readers"),
     ]
 
 
