@@ -67,7 +67,7 @@ async def test_backups_are_made_when_something_has_changed_and_pruned(database: 
 async def test_the_newest_is_verified_again_every_week(database: Database, registry: str, tmp_path: Path) -> None:
     backups, clock = Backups(registry, tmp_path / "backups", every=EVERY), Clock()
     schedule = asyncio.create_task(backups.run(database, clock))
-    await until(backups.folder.newest)
+    await until(lambda: (newest := backups.folder.newest()) and newest.verified_at)  # it has its name before it is verified
     first = backups.folder.newest()
     clock.ahead = timedelta(days=6)
     await asyncio.sleep(0.5)
@@ -105,9 +105,8 @@ async def test_one_that_is_damaged_is_replaced_although_nothing_has_changed(
 ) -> None:
     backups = Backups(registry, tmp_path / "backups", every=EVERY)
     schedule = asyncio.create_task(backups.run(database, Clock()))
-    await until(backups.folder.newest)
+    await until(lambda: (newest := backups.folder.newest()) and newest.verified_at)
     (first,) = backups.folder.all()
-    await asyncio.sleep(0.5)
     backups.folder.note(first.name, datetime.now(UTC), "it was damaged since")
     await until(lambda: len(backups.folder.all()) == 2)
     schedule.cancel()
