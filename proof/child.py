@@ -1,0 +1,62 @@
+"""One side of a fault in a process of its own: two SQLite libraries must not meet in one, and memory is a process's.
+
+`python -m proof.child proof.times:naive FOLDER` prints what was seen as JSON.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+from bench.processes import REPOSITORY
+from proof.fault import Seen, Side
+
+LONGEST_S = 60
+DATABASE = "app.db"
+"""The live file of each side, in its folder. The recipe is told by `DATABASE_PATH`."""
+
+
+class ProofError(Exception):
+    """A side that ended without having seen anything; the sentence says which and why."""
+
+
+def seen_by(side: Side, folder: Path) -> Seen:
+    """Run one side in a new folder, in a process of its own.
+
+    Raises:
+        ProofError: it failed, or took too long; with the last line it wrote.
+    """
+    folder.mkdir(parents=True)
+    name = f"{side.__module__}:{side.__name__}"
+    environment = os.environ | {"DATABASE_PATH": str(folder / DATABASE), "PYTHONPATH": str(REPOSITORY)}
+    said = folder / "said"
+    with said.open("wb") as out:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "proof.child", name, str(folder)], env=environment, stdout=out, stderr=out, start_new_session=True
+        )
+        try:
+            child.wait(LONGEST_S)
+        except subprocess.TimeoutExpired as error:
+            raise ProofError(f"{name} was stopped after {LONGEST_S} s") from error
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)  # what it started, too
+                child.wait()
+    lines = said.read_text(errors="replace").splitlines() or ["it wrote nothing"]
+    if child.returncode:
+        raise ProofError(f"{name} ended with exit code {child.returncode}: {lines[-1]}")
+    return Seen(**json.loads(lines[-1]))
+
+
+def main() -> None:
+    module, _, name = sys.argv[1].partition(":")
+    seen: Seen = getattr(import_module(module), name)(Path(sys.argv[2]))
+    print(json.dumps(asdict(seen)))
+
+
+if __name__ == "__main__":
+    main()
