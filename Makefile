@@ -1,6 +1,6 @@
 # Everything a person needs to run, test and measure Homedex. Only Python 3.11+ with venv, and make, must be there before.
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test test-slow test-variants test-contract test-home-assistant schema-fixture bench bench-quick bench-large lint format clean
+.PHONY: help serve demo test test-slow test-variants test-contract test-home-assistant schema-fixture bench bench-quick bench-large proof lint format clean
 
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -51,6 +51,9 @@ bench-quick: .venv/ready-bench  ## the same of reads, writes and start only, in 
 
 bench-large: .venv/ready-bench  ## measure 1,000 devices against 1,000,000 (20 minutes, 4 GB of disk)
 	$(BIN)/python -m bench large $(if $(PUBLISH),--publish)
+
+proof: .venv/ready-bench  ## show each fault of the textbook recipe, on it and on ours (2 minutes; PUBLISH=1 writes docs/fastapi-on-sqlite.md)
+	$(BIN)/python -m proof $(if $(PUBLISH),--publish)
 
 format: .venv/ready-dev  ## format the code
 	$(BIN)/ruff check --fix .

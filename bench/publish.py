@@ -28,14 +28,18 @@ def publish(figures: Mapping[str, Sequence[Figure]], in_force: Mapping[str, Mapp
 
     A block stands between `<!-- section -->` and `<!-- /section -->`.
     """
-    page = PAGE.read_text()
     blocks = {name: block(name, found) for name, found in figures.items()} | {"settings": settings(in_force)}
-    for name, text in blocks.items():
-        page = re.sub(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", rf"\g<1>{_literal(text)}\n\g<2>", page, flags=re.DOTALL)
-    PAGE.write_text(page)
+    PAGE.write_text(filled(PAGE.read_text(), blocks))
     CHARTS.mkdir(exist_ok=True)
     for path, svg in charts([one for found in figures.values() for one in found]).items():
         path.write_text(svg)
+
+
+def filled(page: str, blocks: Mapping[str, str]) -> str:
+    """The page with each of these blocks as it is now."""
+    for name, text in blocks.items():
+        page = re.sub(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", rf"\g<1>{_literal(text)}\n\g<2>", page, flags=re.DOTALL)
+    return page
 
 
 def has_block(name: str) -> bool:

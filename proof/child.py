@@ -36,7 +36,11 @@ def seen_by(side: Side, folder: Path) -> Seen:
     said = folder / "said"
     with said.open("wb") as out:
         child = subprocess.Popen(
-            [sys.executable, "-m", "proof.child", name, str(folder)], env=environment, stdout=out, stderr=out, start_new_session=True
+            [sys.executable, "-m", "proof.child", name, str(folder)],
+            env=environment,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         )
         try:
             child.wait(LONGEST_S)

@@ -3,14 +3,14 @@
 import asyncio
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, text
-from sqlalchemy.exc import IntegrityError
-
-from homedex.storage.database import Database
 from proof import ours, recipe
 from proof.child import DATABASE
 from proof.fault import Fault, Seen
 from proof.models import Base, Entity
+from sqlalchemy import Connection, insert, text
+from sqlalchemy.exc import IntegrityError
+
+from homedex.storage.database import Database
 
 MEANT = {"foreign_keys": 1, "synchronous": 1, "busy_timeout": 30000, "cache_size": -64000}
 """What the recipe's listener asks for."""

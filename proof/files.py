@@ -10,19 +10,19 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.processes import REPOSITORY
+from proof import ours, recipe
+from proof.child import DATABASE
+from proof.fault import Fault, Seen
+from proof.models import Base, Device
 from sqlalchemy import Connection, insert, select, text, update
 
-from bench.processes import REPOSITORY
 from homedex.storage import backup, looking
 from homedex.storage.backup_file import unpack
 from homedex.storage.backup_folder import BackupFolder
 from homedex.storage.checks import open_copy
 from homedex.storage.database import Database
 from homedex.storage.transfer import Shape
-from proof import ours, recipe
-from proof.child import DATABASE
-from proof.fault import Fault, Seen
-from proof.models import Base, Device
 
 DEVICES, BYTES = 10_000, 3_800
 BUSY, AT_ONCE = 400, 150
@@ -131,7 +131,8 @@ def copies_in_ours(folder: Path) -> Seen:
             stale += int(found) < committed
     verified = sum(one.verified_at is not None and one.problem is None for one in kept.all())
     return Seen(
-        verified != COPIES or stale > 0, f"of {COPIES} backups made while it is written, {COPIES - verified} are corrupt and {stale} lack commits"
+        verified != COPIES or stale > 0,
+        f"of {COPIES} backups made while it is written, {COPIES - verified} are corrupt and {stale} lack commits",
     )
 
 
@@ -181,10 +182,12 @@ async def serve_as_the_recipe(path: str) -> None:
 
 
 async def serve_as_ours(path: str) -> None:
+    def add_one(connection: Connection, number: int) -> None:
+        connection.execute(insert(Device), {"device_id": f"{number:06}", "name": "", "readings": 0})
+
     async def add(first: int, count: int) -> None:
         for number in range(first, first + count):
-            row = {"device_id": f"{number:06}", "name": "", "readings": 0}
-            await db.write(lambda connection, row=row: connection.execute(insert(Device), row) and None)
+            await db.write(add_one, number)
 
     ours.make_tables(path)
     db = Database.open(path)

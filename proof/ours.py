@@ -7,13 +7,13 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import StreamingResponse
+from proof.models import Base, Device
 from pydantic import BaseModel
 from sqlalchemy import Connection, insert, select, update
 
 from homedex.storage.database import Database
 from homedex.storage.engine import create_engine
 from homedex.storage.sqlite import Options
-from proof.models import Base, Device
 
 DATABASE_PATH = os.environ.get("DATABASE_PATH", "./app.db")
 

@@ -5,6 +5,10 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+from proof import recipe
+from proof.child import DATABASE
+from proof.fault import Fault, Seen
+from proof.models import Base
 from sqlalchemy import Column, Integer, MetaData, Table, distinct, func, insert, select
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
@@ -12,9 +16,6 @@ from sqlalchemy.orm import Session
 from homedex.storage.engine import create_engine
 from homedex.storage.sqlite import Options
 from homedex.storage.types import UtcDateTime
-from proof import recipe
-from proof.child import DATABASE
-from proof.fault import Fault, Seen
 
 INSTANT = datetime(2026, 11, 22, 13, 52, 56, tzinfo=UTC)
 ELSEWHERE = INSTANT.astimezone(timezone(timedelta(hours=5)))
@@ -26,7 +27,7 @@ sightings = Table("sightings", MetaData(), Column("id", Integer, primary_key=Tru
 def in_the_recipe(_: Path) -> Seen:
     os.environ["TZ"] = "America/New_York"
     time.tzset()
-    recipe.Base.metadata.create_all(recipe.engine)
+    Base.metadata.create_all(recipe.engine)
     with Session(recipe.engine) as session:
         session.add_all([recipe.Sighting(seen_at=INSTANT), recipe.Sighting(seen_at=ELSEWHERE)])
         session.commit()
@@ -36,7 +37,7 @@ def in_the_recipe(_: Path) -> Seen:
         naive = sum(one.seen_at.tzinfo is None for one in back)
     return Seen(
         different > 1 and naive == len(back) and hours > 1,
-        f"one instant told by two clocks is stored as {different} different times, {naive} of {len(back)} come back without a zone; "
+        f"one instant told by two clocks is stored as {different} times, {naive} of {len(back)} come back without a zone; "
         f"`utcnow` is {hours:.0f} h off in New York once it is a timestamp",
     )
 

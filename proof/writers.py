@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
 
+from proof import ours, recipe
+from proof.child import DATABASE
+from proof.fault import Fault, Seen
+from proof.models import Base, Device
 from sqlalchemy import insert, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from homedex.errors import Busy
 from homedex.storage.database import Database
-from proof import ours, recipe
-from proof.child import DATABASE
-from proof.fault import Fault, Seen
-from proof.models import Base, Device
 
 TASKS, TURNS = 50, 20
 ALL = TASKS * TURNS
@@ -100,7 +100,9 @@ def lost_in_ours(folder: Path) -> Seen:
 
 
 def _lost(outcome: Outcome) -> Seen:
-    return Seen(outcome.lost > 0, f"{outcome.lost} of {len(outcome.took_s)} increments that were committed are gone, without an error")
+    return Seen(
+        outcome.lost > 0, f"{outcome.lost} of {len(outcome.took_s)} increments that were committed are gone, without an error"
+    )
 
 
 def locked_in_the_recipe(_: Path) -> Seen:
