@@ -45,7 +45,7 @@ def _failed_commits(side: str, folder: Path) -> Seen:
     created = statuses.count(CREATED)
     others = sorted({status for status in statuses if status != CREATED})
     told = f", the others {' and '.join(map(str, others))}" if others else ""
-    return Seen(created != stored, f"of {POSTS} POSTs {created} are answered 201{told}; {stored} is stored")
+    return Seen(created != stored, f"of {POSTS} POSTs {created} got a 201{told}; stored: {stored}")
 
 
 def slow_client_in_the_recipe(folder: Path) -> Seen:

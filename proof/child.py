@@ -12,7 +12,7 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from bench.processes import REPOSITORY
+from bench.processes import REPOSITORY, last_line
 from proof.fault import Seen, Side
 
 LONGEST_S = 60
@@ -33,15 +33,10 @@ def seen_by(side: Side, folder: Path) -> Seen:
     folder.mkdir(parents=True)
     name = f"{side.__module__}:{side.__name__}"
     environment = os.environ | {"DATABASE_PATH": str(folder / DATABASE), "PYTHONPATH": str(REPOSITORY)}
-    said = folder / "said"
-    with said.open("wb") as out:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "proof.child", name, str(folder)],
-            env=environment,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
+    said, complained = folder / "said", folder / "complained"
+    with said.open("wb") as out, complained.open("wb") as err:
+        command = [sys.executable, "-m", "proof.child", name, str(folder)]
+        child = subprocess.Popen(command, env=environment, stdout=out, stderr=err, start_new_session=True)
         try:
             child.wait(LONGEST_S)
         except subprocess.TimeoutExpired as error:
@@ -50,10 +45,9 @@ def seen_by(side: Side, folder: Path) -> Seen:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)  # what it started, too
                 child.wait()
-    lines = said.read_text(errors="replace").splitlines() or ["it wrote nothing"]
     if child.returncode:
-        raise ProofError(f"{name} ended with exit code {child.returncode}: {lines[-1]}")
-    return Seen(**json.loads(lines[-1]))
+        raise ProofError(f"{name} ended with exit code {child.returncode}: {last_line(complained)}")
+    return Seen(**json.loads(last_line(said)))
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.processes import REPOSITORY
-from proof import ours, recipe
 from proof.child import DATABASE
 from proof.fault import Fault, Seen
 from proof.models import Base, Device
@@ -23,12 +22,13 @@ from homedex.storage.backup_folder import BackupFolder
 from homedex.storage.checks import open_copy
 from homedex.storage.database import Database
 from homedex.storage.transfer import Shape
+from proof import ours, recipe
 
 DEVICES, BYTES = 10_000, 3_800
 BUSY, AT_ONCE = 400, 150
 """So many of the devices report all the time, so many in one transaction."""
 
-COPIES = 20
+COPIES, BACKUPS = 20, 10
 BEFORE, AFTER = 1, 100
 COMMITS = "commits"
 """The device whose readings say how many commits there were."""
@@ -121,7 +121,7 @@ def copies_in_ours(folder: Path) -> Seen:
     kept, unpacked = BackupFolder(folder / "backups"), folder / "unpacked.db"
     stale = 0
     with running("write-ours", folder / DATABASE):
-        for _ in range(COPIES):
+        for _ in range(BACKUPS):
             committed = looking.look(str(folder / DATABASE), lambda connection: connection.scalars(COUNTED).one())
             made = backup.create(str(folder / DATABASE), kept, SHAPE, clock=lambda: datetime.now(UTC), reason="proof").backup
             with unpacked.open("wb") as file:
@@ -131,8 +131,8 @@ def copies_in_ours(folder: Path) -> Seen:
             stale += int(found) < committed
     verified = sum(one.verified_at is not None and one.problem is None for one in kept.all())
     return Seen(
-        verified != COPIES or stale > 0,
-        f"of {COPIES} backups made while it is written, {COPIES - verified} are corrupt and {stale} lack commits",
+        verified != BACKUPS or stale > 0,
+        f"of {BACKUPS} backups made while it is written, {BACKUPS - verified} are corrupt and {stale} lack commits",
     )
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from bench.processes import REPOSITORY
-from proof import recipe
 from proof.child import DATABASE
 from proof.fault import Fault, Seen
 from sqlalchemy import Connection, inspect, text
@@ -22,9 +21,10 @@ from homedex.errors import HomedexError, MigrationFailed
 from homedex.storage import migrate
 from homedex.storage.engine import create_engine
 from homedex.storage.sqlite import Options
+from proof import recipe
 
 CHILDREN = 100
-PROCESSES, ROUNDS = 4, 5
+PROCESSES, ROUNDS = 4, 3
 
 TABLES = f"""
 op.create_table(
