@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.processes import REPOSITORY, last_line
 from proof.fault import Seen, Side
 
-LONGEST_S = 60
+LONGEST_S = 120
 DATABASE = "app.db"
 """The live file of each side, in its folder. The recipe is told by `DATABASE_PATH`."""
 

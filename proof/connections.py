@@ -1,21 +1,27 @@
 """What the connections that serve have in force, and what they accept because of it."""
 
 import asyncio
+import time
 from pathlib import Path
 
-from proof import ours, recipe
 from proof.child import DATABASE
 from proof.fault import Fault, Seen
-from proof.models import Base, Entity
-from sqlalchemy import Connection, insert, text
+from proof.models import Base, Device, Entity
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from homedex.storage.database import Database
+from homedex.storage.sessions import Sessions
+from homedex.storage.sqlite import CACHE_BUDGET_KIB, open_connection
+from proof import ours, recipe
 
 MEANT = {"foreign_keys": 1, "synchronous": 1, "busy_timeout": 30000, "cache_size": -64000}
 """What the recipe's listener asks for."""
 
+IN_OURS = ("foreign_keys", "synchronous", "cache_size")
+"""`busy_timeout` is 0 where a busy handler of one's own waits; whether it does is tried."""
+
 ORPHANS = 10
+HELD_S = 0.5
 
 
 def pragmas_in_the_recipe(_: Path) -> Seen:
@@ -32,24 +38,36 @@ async def _pragmas_in_the_recipe() -> Seen:
 
 
 def pragmas_in_ours(folder: Path) -> Seen:
-    return asyncio.run(_pragmas_in_ours(folder))
+    return asyncio.run(_pragmas_in_ours(str(folder / DATABASE)))
 
 
-async def _pragmas_in_ours(folder: Path) -> Seen:
-    ours.make_tables(str(folder / DATABASE))
-    db = Database.open(str(folder / DATABASE))
-    asked = ("foreign_keys", "synchronous", "cache_size")
-
-    def in_force(connection: Connection) -> list[int]:
-        return [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in asked]
-
-    found = {"writer": await db.write(in_force), "reader": await db.read(in_force)}
-    await db.close()
-    right = all(keys == 1 and synchronous == 2 for keys, synchronous, _ in found.values())
+async def _pragmas_in_ours(path: str) -> Seen:
+    async with ours.opened(path) as sessions:
+        async with sessions.write() as session:
+            writer = {name: (await session.execute(text(f"PRAGMA {name}"))).scalar_one() for name in IN_OURS}
+        async with sessions.read() as session:
+            reader = {name: (await session.execute(text(f"PRAGMA {name}"))).scalar_one() for name in IN_OURS}
+        waited_s = await _wait_for_a_lock(sessions, path)
     told = "; ".join(
-        f"{who}: {', '.join(f'{name}={value}' for name, value in zip(asked, values, strict=True))}" for who, values in found.items()
+        f"{who}: {', '.join(f'{name}={value}' for name, value in found.items())}"
+        for who, found in (("writer", writer), ("readers", reader))
     )
-    return Seen(not right, told)
+    right = (
+        writer["foreign_keys"] == reader["foreign_keys"] == 1 and -CACHE_BUDGET_KIB < writer["cache_size"] < reader["cache_size"]
+    )
+    return Seen(not right or waited_s < HELD_S, f"{told}; a lock that another held was waited for, {waited_s:.1f} s")
+
+
+async def _wait_for_a_lock(sessions: Sessions, path: str) -> float:
+    """How long a session waited for a lock that another connection held."""
+    other = open_connection(path)
+    other.execute("BEGIN IMMEDIATE")
+    begun = time.monotonic()
+    asyncio.get_running_loop().call_later(HELD_S, other.execute, "COMMIT")
+    async with sessions.write() as session:
+        session.add(Device(device_id="waited"))
+    other.close()
+    return time.monotonic() - begun
 
 
 def orphans_in_the_recipe(_: Path) -> Seen:
@@ -69,24 +87,20 @@ async def _orphans_in_the_recipe() -> Seen:
 
 
 def orphans_in_ours(folder: Path) -> Seen:
-    return asyncio.run(_orphans_in_ours(folder))
+    return asyncio.run(_orphans_in_ours(str(folder / DATABASE)))
 
 
-async def _orphans_in_ours(folder: Path) -> Seen:
-    ours.make_tables(str(folder / DATABASE))
-    db = Database.open(str(folder / DATABASE))
-
-    def add_orphan(connection: Connection, number: int) -> None:
-        connection.execute(insert(Entity).values(entity_id=f"light.{number}", device_id="nowhere"))
-
+async def _orphans_in_ours(path: str) -> Seen:
     refused = 0
-    for number in range(ORPHANS):
-        try:
-            await db.write(add_orphan, number)
-        except IntegrityError:
-            refused += 1
-    broken = await db.read(lambda connection: connection.exec_driver_sql("PRAGMA foreign_key_check").all())
-    await db.close()
+    async with ours.opened(path) as sessions:
+        for number in range(ORPHANS):
+            try:
+                async with sessions.write() as session:
+                    session.add(Entity(entity_id=f"light.{number}", device_id="nowhere"))
+            except IntegrityError:
+                refused += 1
+        async with sessions.read() as session:
+            broken = (await session.execute(text("PRAGMA foreign_key_check"))).all()
     return Seen(bool(broken) or refused != ORPHANS, f"{refused} of {ORPHANS} were refused, {len(broken)} stored")
 
 

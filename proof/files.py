@@ -182,21 +182,18 @@ async def serve_as_the_recipe(path: str) -> None:
 
 
 async def serve_as_ours(path: str) -> None:
-    def add_one(connection: Connection, number: int) -> None:
-        connection.execute(insert(Device), {"device_id": f"{number:06}", "name": "", "readings": 0})
-
     async def add(first: int, count: int) -> None:
         for number in range(first, first + count):
-            await db.write(add_one, number)
+            async with sessions.write() as session:
+                session.add(Device(device_id=f"{number:06}"))
 
-    ours.make_tables(path)
-    db = Database.open(path)
-    await add(0, BEFORE)
-    looking.look(path, lambda connection: connection.execute(select(Device)).all())
-    backup.create(path, BackupFolder(Path(f"{path}.backups")), SHAPE, clock=lambda: datetime.now(UTC), reason="proof")
-    others_see(Path(path))
-    await add(BEFORE, AFTER)
-    await _tell(path)
+    async with ours.opened(path) as sessions:
+        await add(0, BEFORE)
+        looking.look(path, lambda connection: connection.execute(select(Device)).all())
+        backup.create(path, BackupFolder(Path(f"{path}.backups")), SHAPE, clock=lambda: datetime.now(UTC), reason="proof")
+        others_see(Path(path))
+        await add(BEFORE, AFTER)
+        await _tell(path)
 
 
 async def _tell(path: str) -> None:

@@ -1,18 +1,19 @@
 """The same service on the storage room."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 from proof.models import Base, Device
 from pydantic import BaseModel
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import select
 
-from homedex.storage.database import Database
+from homedex.fastapi import ReadSession, WriteSession, answer_errors
 from homedex.storage.engine import create_engine
+from homedex.storage.sessions import Sessions
 from homedex.storage.sqlite import Options
 
 DATABASE_PATH = os.environ.get("DATABASE_PATH", "./app.db")
@@ -24,6 +25,16 @@ def make_tables(path: str) -> None:
     engine.dispose()
 
 
+@asynccontextmanager
+async def opened(path: str = DATABASE_PATH) -> AsyncIterator[Sessions]:
+    make_tables(path)
+    sessions = Sessions.open(path)
+    try:
+        yield sessions
+    finally:
+        await sessions.close()
+
+
 class DeviceIn(BaseModel):
     """What a client sends."""
 
@@ -32,52 +43,42 @@ class DeviceIn(BaseModel):
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    make_tables(DATABASE_PATH)
-    app.state.db = Database.open(DATABASE_PATH)
-    yield
-    await app.state.db.close()
+async def lifespan(_app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+    async with opened() as sessions:
+        yield {"sessions": sessions}
 
 
 app = FastAPI(lifespan=lifespan)
-
-
-def add_device(connection: Connection, device: DeviceIn) -> None:
-    connection.execute(insert(Device).values(device_id=device.device_id, name=device.name))
-
-
-def names(connection: Connection) -> list[str]:
-    return list(connection.scalars(select(Device.name).order_by(Device.device_id)))
-
-
-def counted_up(connection: Connection, device_id: str) -> str | None:
-    """The device's name, with one reading more."""
-    found = connection.execute(select(Device.name, Device.readings).where(Device.device_id == device_id)).first()
-    if found is None:
-        return None
-    connection.execute(update(Device).where(Device.device_id == device_id).values(readings=found.readings + 1))
-    return str(found.name)
+answer_errors(app)
 
 
 @app.post("/devices", status_code=201)
-async def create_device(body: DeviceIn, request: Request) -> DeviceIn:
-    await request.app.state.db.write(add_device, body)
+async def create_device(body: DeviceIn, session: WriteSession) -> DeviceIn:
+    session.add(Device(device_id=body.device_id, name=body.name))
     return body
 
 
 @app.get("/devices")
-async def list_devices(request: Request) -> Any:
-    return await request.app.state.db.read(names)
+async def list_devices(session: ReadSession) -> list[str]:
+    return list(await session.scalars(select(Device.name).order_by(Device.device_id)))
 
 
 @app.post("/devices/{device_id}/export")
-async def export_device(device_id: str, request: Request) -> StreamingResponse:
-    name = await request.app.state.db.write(counted_up, device_id)
-    if name is None:
+async def export_device(device_id: str, session: WriteSession) -> StreamingResponse:
+    device = await session.get(Device, device_id)
+    if device is None:
         raise HTTPException(404, "Device not found")
+    device.readings += 1
+    await session.flush()
 
     async def lines() -> AsyncIterator[str]:
         for _ in range(1000):
-            yield name + "\n"
+            yield device.name + "\n"
 
     return StreamingResponse(lines())
+
+
+async def count_up(sessions: Sessions, device_id: str) -> None:
+    async with sessions.write() as session:
+        device = await session.get_one(Device, device_id)
+        device.readings += 1

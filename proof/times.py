@@ -5,7 +5,6 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
-from proof import recipe
 from proof.child import DATABASE
 from proof.fault import Fault, Seen
 from proof.models import Base
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session
 from homedex.storage.engine import create_engine
 from homedex.storage.sqlite import Options
 from homedex.storage.types import UtcDateTime
+from proof import recipe
 
 INSTANT = datetime(2026, 11, 22, 13, 52, 56, tzinfo=UTC)
 ELSEWHERE = INSTANT.astimezone(timezone(timedelta(hours=5)))

@@ -40,11 +40,7 @@ Run = Callable[..., list[tuple[Any, ...]]]
 
 def in_the_recipe(folder: Path) -> Seen:
     version = sqlite3.sqlite_version
-    try:
-        check_library(version)
-    except UnsafeLibrary:
-        pass
-    else:
+    if is_accepted(version):
         return Seen(shown=False, text=f"SQLite {version} of this Python has the fix", possible=False)
     begun = time.monotonic()
     found = tortured("sqlite3", LONGEST_S)
@@ -54,22 +50,25 @@ def in_the_recipe(folder: Path) -> Seen:
 
 
 def in_ours(folder: Path) -> Seen:
-    left = folder.parent / LASTED
+    left, version = folder.parent / LASTED, apsw.sqlite_lib_version()
     lasted = max(SHORTEST_S, float(left.read_text()) if left.exists() else 0.0)
     found = tortured("apsw", lasted)
-    version = apsw.sqlite_lib_version()
+    judged = ", ".join(
+        f"{one} is {'accepted' if is_accepted(one) else 'refused'}" for one in dict.fromkeys((version, sqlite3.sqlite_version))
+    )
     return Seen(
-        bool(found),
-        f"SQLite {version} of apsw: {found or 'nothing was lost'} in {lasted:.0f} s; {_refused(sqlite3.sqlite_version)}",
+        bool(found) or not is_accepted(version),
+        f"SQLite {version} of apsw: {found or 'nothing was lost'} in {lasted:.0f} s; at start {judged}",
     )
 
 
-def _refused(version: str) -> str:
+def is_accepted(version: str) -> bool:
+    """Whether the storage room would work with this version of SQLite."""
     try:
         check_library(version)
     except UnsafeLibrary:
-        return f"{version} would be refused at start"
-    return f"{version} would be accepted"
+        return False
+    return True
 
 
 def tortured(library: str, seconds: float) -> str:

@@ -7,16 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
 
-from proof import ours, recipe
 from proof.child import DATABASE
 from proof.fault import Fault, Seen
 from proof.models import Base, Device
-from sqlalchemy import insert, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from homedex.errors import Busy
-from homedex.storage.database import Database
+from proof import ours, recipe
 
 TASKS, TURNS = 50, 20
 ALL = TASKS * TURNS
@@ -82,12 +80,12 @@ async def counted_by_the_recipe() -> Outcome:
 
 
 async def counted_by_us(path: str) -> Outcome:
-    ours.make_tables(path)
-    db = Database.open(path)
-    await db.write(lambda connection: connection.execute(insert(Device).values(device_id=COUNTER, name="", readings=0)) and None)
-    outcome = await all_count(lambda: db.write(ours.counted_up, COUNTER))
-    outcome.counted = await db.read(lambda connection: connection.scalars(select(Device.readings)).one())
-    await db.close()
+    async with ours.opened(path) as sessions:
+        async with sessions.write() as session:
+            session.add(Device(device_id=COUNTER, readings=0))
+        outcome = await all_count(lambda: ours.count_up(sessions, COUNTER))
+        async with sessions.read() as session:
+            outcome.counted = (await session.get_one(Device, COUNTER)).readings
     return outcome
 
 
