@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.processes import REPOSITORY
 from bench.publish import filled
+
 from proof.child import ProofError, seen_by
 from proof.fault import Fault
 from proof.report import Found, block, table

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.processes import Program, ask, free_port, running
 from bench.servers import uvicorn
+
 from proof.fault import Fault, Seen
 
 CREATED, OK = 201, 200

@@ -1,6 +1,6 @@
 """One side of a fault in a process of its own: two SQLite libraries must not meet in one, and memory is a process's.
 
-`python -m proof.child proof.times:naive FOLDER` prints what was seen as JSON.
+`python -m proof.child proof.times:in_ours FOLDER` prints what was seen as JSON.
 """
 
 import json
@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from bench.processes import REPOSITORY, last_line
+
 from proof.fault import Seen, Side
 
 LONGEST_S = 120

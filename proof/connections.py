@@ -4,15 +4,15 @@ import asyncio
 import time
 from pathlib import Path
 
-from proof.child import DATABASE
-from proof.fault import Fault, Seen
-from proof.models import Base, Device, Entity
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from homedex.storage.sessions import Sessions
 from homedex.storage.sqlite import CACHE_BUDGET_KIB, open_connection
 from proof import ours, recipe
+from proof.child import DATABASE
+from proof.fault import Fault, Seen
+from proof.models import Base, Device, Entity
 
 MEANT = {"foreign_keys": 1, "synchronous": 1, "busy_timeout": 30000, "cache_size": -64000}
 """What the recipe's listener asks for."""

@@ -11,9 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.processes import REPOSITORY
-from proof.child import DATABASE
-from proof.fault import Fault, Seen
-from proof.models import Base, Device
 from sqlalchemy import Connection, insert, select, text, update
 
 from homedex.storage import backup, looking
@@ -23,6 +20,9 @@ from homedex.storage.checks import open_copy
 from homedex.storage.database import Database
 from homedex.storage.transfer import Shape
 from proof import ours, recipe
+from proof.child import DATABASE
+from proof.fault import Fault, Seen
+from proof.models import Base, Device
 
 DEVICES, BYTES = 10_000, 3_800
 BUSY, AT_ONCE = 400, 150

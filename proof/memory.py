@@ -5,15 +5,15 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 
-from proof.child import DATABASE
-from proof.fault import Fault, Seen
-from proof.models import Base, Device
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from homedex.storage.database import Database
 from homedex.storage.engine import create_engine
 from homedex.storage.sqlite import CACHE_BUDGET_KIB, Options
 from proof import recipe
+from proof.child import DATABASE
+from proof.fault import Fault, Seen
+from proof.models import Base, Device
 
 CONNECTIONS = 15
 """SQLAlchemy's default pool: 5, and 10 more."""

@@ -12,8 +12,6 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from bench.processes import REPOSITORY
-from proof.child import DATABASE
-from proof.fault import Fault, Seen
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,6 +20,8 @@ from homedex.storage import migrate
 from homedex.storage.engine import create_engine
 from homedex.storage.sqlite import Options
 from proof import recipe
+from proof.child import DATABASE
+from proof.fault import Fault, Seen
 
 CHILDREN = 100
 PROCESSES, ROUNDS = 4, 3

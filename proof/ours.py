@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
-from proof.models import Base, Device
 from pydantic import BaseModel
 from sqlalchemy import select
 
@@ -15,6 +14,7 @@ from homedex.fastapi import ReadSession, WriteSession, answer_errors
 from homedex.storage.engine import create_engine
 from homedex.storage.sessions import Sessions
 from homedex.storage.sqlite import Options
+from proof.models import Base, Device
 
 DATABASE_PATH = os.environ.get("DATABASE_PATH", "./app.db")
 

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
-from proof.models import Base, Device
 from pydantic import BaseModel
 from sqlalchemy import Connection, DateTime, Engine, create_engine, event, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
+
+from proof.models import Base, Device
 
 DATABASE_PATH = os.environ.get("DATABASE_PATH", "./app.db")
 

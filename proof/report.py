@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from bench.report import taken_on
+
 from proof.fault import Fault, Seen
 
 HEAD = ("fault", "the recipe", "ours")

@@ -5,9 +5,6 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
-from proof.child import DATABASE
-from proof.fault import Fault, Seen
-from proof.models import Base
 from sqlalchemy import Column, Integer, MetaData, Table, distinct, func, insert, select
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
@@ -16,6 +13,9 @@ from homedex.storage.engine import create_engine
 from homedex.storage.sqlite import Options
 from homedex.storage.types import UtcDateTime
 from proof import recipe
+from proof.child import DATABASE
+from proof.fault import Fault, Seen
+from proof.models import Base
 
 INSTANT = datetime(2026, 11, 22, 13, 52, 56, tzinfo=UTC)
 ELSEWHERE = INSTANT.astimezone(timezone(timedelta(hours=5)))

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
 
-from proof.child import DATABASE
-from proof.fault import Fault, Seen
-from proof.models import Base, Device
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from homedex.errors import Busy
 from proof import ours, recipe
+from proof.child import DATABASE
+from proof.fault import Fault, Seen
+from proof.models import Base, Device
 
 TASKS, TURNS = 50, 20
 ALL = TASKS * TURNS

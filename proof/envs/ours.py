@@ -1,6 +1,7 @@
 """Alembic's entry as `homedex.storage.migrate` needs it: it gets an open connection that holds the write lock."""
 
 from alembic import context
+
 from proof.models import Base
 
 context.configure(

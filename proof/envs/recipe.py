@@ -1,6 +1,7 @@
 """Alembic's entry as the recipe has it: with the service's own engine, whose listener turns foreign keys on."""
 
 from alembic import context
+
 from proof.models import Base
 from proof.recipe import make_engine
 

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 from bench.processes import REPOSITORY
 from bench.publish import filled
+
 from proof.__main__ import BLOCK, NEW_PAGE, main, put_to_the_test, verdict
 from proof.answers import served
 from proof.child import ProofError, seen_by
