@@ -3,6 +3,7 @@
 `python -m proof.child proof.times:in_ours FOLDER` prints what was seen as JSON.
 """
 
+import asyncio
 import json
 import os
 import signal
@@ -53,8 +54,9 @@ def seen_by(side: Side, folder: Path) -> Seen:
 
 def main() -> None:
     module, _, name = sys.argv[1].partition(":")
-    seen: Seen = getattr(import_module(module), name)(Path(sys.argv[2]))
-    print(json.dumps(asdict(seen)))
+    side: Side = getattr(import_module(module), name)
+    seen = side(Path(sys.argv[2]))
+    print(json.dumps(asdict(seen if isinstance(seen, Seen) else asyncio.run(seen))))
 
 
 if __name__ == "__main__":

@@ -24,11 +24,7 @@ ORPHANS = 10
 HELD_S = 0.5
 
 
-def pragmas_in_the_recipe(_: Path) -> Seen:
-    return asyncio.run(_pragmas_in_the_recipe())
-
-
-async def _pragmas_in_the_recipe() -> Seen:
+async def pragmas_in_the_recipe(_: Path) -> Seen:
     Base.metadata.create_all(recipe.engine)
     async with recipe.SessionLocal() as session:
         found = {name: (await session.execute(text(f"PRAGMA {name}"))).scalar_one() for name in MEANT}
@@ -37,17 +33,13 @@ async def _pragmas_in_the_recipe() -> Seen:
     return Seen(bool(wrong), f"its async connections have {', '.join(wrong)}")
 
 
-def pragmas_in_ours(folder: Path) -> Seen:
-    return asyncio.run(_pragmas_in_ours(str(folder / DATABASE)))
-
-
-async def _pragmas_in_ours(path: str) -> Seen:
-    async with ours.opened(path) as sessions:
+async def pragmas_in_ours(folder: Path) -> Seen:
+    async with ours.opened(str(folder / DATABASE)) as sessions:
         async with sessions.write() as session:
             writer = {name: (await session.execute(text(f"PRAGMA {name}"))).scalar_one() for name in IN_OURS}
         async with sessions.read() as session:
             reader = {name: (await session.execute(text(f"PRAGMA {name}"))).scalar_one() for name in IN_OURS}
-        waited_s = await _wait_for_a_lock(sessions, path)
+        waited_s = await _wait_for_a_lock(sessions, str(folder / DATABASE))
     told = "; ".join(
         f"{who}: {', '.join(f'{name}={value}' for name, value in found.items())}"
         for who, found in (("writer", writer), ("readers", reader))
@@ -70,11 +62,7 @@ async def _wait_for_a_lock(sessions: Sessions, path: str) -> float:
     return time.monotonic() - begun
 
 
-def orphans_in_the_recipe(_: Path) -> Seen:
-    return asyncio.run(_orphans_in_the_recipe())
-
-
-async def _orphans_in_the_recipe() -> Seen:
+async def orphans_in_the_recipe(_: Path) -> Seen:
     Base.metadata.create_all(recipe.engine)
     for number in range(ORPHANS):
         async with recipe.SessionLocal() as session:
@@ -86,13 +74,9 @@ async def _orphans_in_the_recipe() -> Seen:
     return Seen(bool(broken), f"{len(broken)} of {ORPHANS} rows that point to no device were stored")
 
 
-def orphans_in_ours(folder: Path) -> Seen:
-    return asyncio.run(_orphans_in_ours(str(folder / DATABASE)))
-
-
-async def _orphans_in_ours(path: str) -> Seen:
+async def orphans_in_ours(folder: Path) -> Seen:
     refused = 0
-    async with ours.opened(path) as sessions:
+    async with ours.opened(str(folder / DATABASE)) as sessions:
         for number in range(ORPHANS):
             try:
                 async with sessions.write() as session:

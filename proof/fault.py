@@ -1,8 +1,9 @@
 """What a fault is, and what was seen of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Seen:
     possible: bool = True
 
 
-Side = Callable[[Path], Seen]
+Side = Callable[[Path], Seen] | Callable[[Path], Coroutine[Any, Any, Seen]]
 """Puts one side to the test in an empty folder. It runs in a process of its own (see `child`), so it stands in a module."""
 
 

@@ -28,7 +28,7 @@ DEVICES, BYTES = 10_000, 3_800
 BUSY, AT_ONCE = 400, 150
 """So many of the devices report all the time, so many in one transaction."""
 
-COPIES, BACKUPS = 20, 10
+COPIES, BACKUPS = 30, 10
 BEFORE, AFTER = 1, 100
 COMMITS = "commits"
 """The device whose readings say how many commits there were."""

@@ -24,11 +24,12 @@ ROWS, BYTES = 20_000, 3_800
 BUDGET_MB = CACHE_BUDGET_KIB / 1024
 SCAN = select(func.max(func.length(Device.name)))
 STATUS = Path("/proc/self/status")
+MEASURABLE = STATUS.exists()
 UNKNOWN = Seen(shown=False, text="memory can be measured only where there is /proc (Linux)", possible=False)
 
 
 def in_the_recipe(_: Path) -> Seen:
-    if not STATUS.exists():
+    if not MEASURABLE:
         return UNKNOWN
     _fill(recipe.engine)
     before = _resident_mb()
@@ -38,17 +39,12 @@ def in_the_recipe(_: Path) -> Seen:
         return _grown(before)
 
 
-def in_ours(folder: Path) -> Seen:
-    if not STATUS.exists():
+async def in_ours(folder: Path) -> Seen:
+    if not MEASURABLE:
         return UNKNOWN
-    engine = create_engine(str(folder / DATABASE), Options())
-    _fill(engine)
-    return asyncio.run(_all_read(str(folder / DATABASE)))
-
-
-async def _all_read(path: str) -> Seen:
+    _fill(create_engine(str(folder / DATABASE), Options()))
     before = _resident_mb()
-    db = Database.open(path, readers=CONNECTIONS - 1)
+    db = Database.open(str(folder / DATABASE), readers=CONNECTIONS - 1)
     met = threading.Barrier(CONNECTIONS - 1, timeout=30)
 
     def scan(connection: Connection) -> None:

@@ -43,6 +43,11 @@ class Outcome:
         return len(self.took_s) - self.counted
 
     @property
+    def told(self) -> str:
+        """The same in words."""
+        return f"{self.lost} of {len(self.took_s)} increments that were committed are gone, without an error"
+
+    @property
     def p99(self) -> str:
         """How long 99 of 100 transactions take at most."""
         return f"p99 {quantiles(self.took_s, n=100)[98] * 1000:,.0f} ms"
@@ -89,24 +94,20 @@ async def counted_by_us(path: str) -> Outcome:
     return outcome
 
 
-def lost_in_the_recipe(_: Path) -> Seen:
-    return _lost(asyncio.run(counted_by_the_recipe()))
+async def lost_in_the_recipe(_: Path) -> Seen:
+    outcome = await counted_by_the_recipe()
+    return Seen(outcome.lost > 0, outcome.told)
 
 
-def lost_in_ours(folder: Path) -> Seen:
-    return _lost(asyncio.run(counted_by_us(str(folder / DATABASE))))
+async def lost_in_ours(folder: Path) -> Seen:
+    outcome = await counted_by_us(str(folder / DATABASE))
+    return Seen(outcome.counted != ALL, outcome.told)
 
 
-def _lost(outcome: Outcome) -> Seen:
-    return Seen(
-        outcome.lost > 0, f"{outcome.lost} of {len(outcome.took_s)} increments that were committed are gone, without an error"
-    )
-
-
-def locked_in_the_recipe(_: Path) -> Seen:
-    as_it_is = asyncio.run(counted_by_the_recipe())
+async def locked_in_the_recipe(_: Path) -> Seen:
+    as_it_is = await counted_by_the_recipe()
     recipe.begin_for_real(recipe.async_engine)
-    cured = asyncio.run(counted_by_the_recipe())
+    cured = await counted_by_the_recipe()
     return Seen(
         cured.failed > 0,
         f"cured of that by BEGIN, as SQLAlchemy's documentation has it, {cured.failed} of {ALL} fail: {', '.join(cured.said)}; "
@@ -114,8 +115,8 @@ def locked_in_the_recipe(_: Path) -> Seen:
     )
 
 
-def locked_in_ours(folder: Path) -> Seen:
-    outcome = asyncio.run(counted_by_us(str(folder / DATABASE)))
+async def locked_in_ours(folder: Path) -> Seen:
+    outcome = await counted_by_us(str(folder / DATABASE))
     return Seen(outcome.failed > 0, f"{outcome.failed} of {ALL} fail, {outcome.p99}")
 
 
