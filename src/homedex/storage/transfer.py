@@ -50,20 +50,20 @@ class Proof(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What both databases hold.
+    """What the databases of a program consist of: `Shape(Base.metadata, "migrations")`.
 
     Args:
         metadata: the tables to copy.
-        scripts: the migrations that make them.
+        scripts: the folder of migrations that make them; see `migrate.run_migrations`.
         application_id: see `sqlite.Options`.
         finish: makes in the target what follows from the rows, such as a search index; called in the transaction that wrote them.
         program: who writes, name and version.
     """
 
     metadata: MetaData
-    scripts: Path
-    application_id: int
-    finish: Callable[[Connection], None]
+    scripts: Path | str
+    application_id: int = 0
+    finish: Callable[[Connection], object] = lambda _: None
     program: str = "homedex.storage"
 
 
