@@ -132,13 +132,19 @@ def test_a_program_begins_with_alembic_init_and_grows(program: Path) -> None:
     assert alembic("revision", "--autogenerate", "-m", "start")[0] == 0
     first = upgrade("data/app.db", Path("migrations"))
     assert alembic("check") == (0, "No new upgrade operations detected.\n")
+    with closing(open_connection("data/app.db")) as connection:
+        connection.execute("INSERT INTO devices (device_id, name) VALUES ('lamp', 'Lamp')")
+        connection.execute("INSERT INTO entities VALUES ('light.lamp', 'lamp', 'light', 0, '{}')")
     source = program / "app" / "models.py"
-    source.write_text(source.read_text().replace("    manufacturer: Mapped[str | None]", "    model: Mapped[dict[str, Any]]"))
+    column = "number: Mapped[int | None] = mapped_column(unique=True)"  # a constraint: SQLite has to rebuild the table
+    source.write_text(source.read_text().replace("name: Mapped[str]", f"name: Mapped[str]\n    {column}"))
     assert "New upgrade operations detected" in alembic("check")[1]
     assert alembic("revision", "--autogenerate", "-m", "models")[0] == 0
     assert upgrade("data/app.db", "migrations")[0] == first[1]
     assert alembic("check")[0] == 0
     assert alembic("current") == (0, f"{known_revisions('migrations')[-1]} (head)\n")
+    with closing(open_connection("data/app.db")) as connection:  # the table was rebuilt, and took nothing with it
+        assert connection.execute("SELECT device_id FROM entities").fetchall() == [("lamp",)]
 
 
 def test_the_command_says_what_is_wrong_in_one_line(program: Path) -> None:
