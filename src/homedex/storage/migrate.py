@@ -41,7 +41,6 @@ QUIET_S = 1.0
 WAITING = "another process is migrating %s, or writing much to it; waiting for it to end"
 SAID_LENGTH = 300
 
-
 ASSIGNED = re.compile(r"^(revision|down_revision)\b[^=\n]*=\s*(.+)$", re.MULTILINE)
 """How a migration says what it is, and what it comes after."""
 
@@ -58,7 +57,8 @@ def known_revisions(scripts: Path | str) -> list[str]:
         BadSetting: the folder has none, or they are not one line with one end.
     """
     folder = Path(scripts) / "versions"
-    before = dict(_said(file) for file in folder.glob("*.py") if "revision" in file.read_text())
+    texts = {file: file.read_text() for file in folder.glob("*.py")}
+    before = dict(_said(file, text) for file, text in texts.items() if "revision" in text)
     if not before:
         raise BadSetting(f"{folder} has no migrations. Name the folder that `alembic init` made, and make the first.")
     try:
@@ -73,10 +73,10 @@ def known_revisions(scripts: Path | str) -> list[str]:
     return known
 
 
-def _said(file: Path) -> tuple[str, tuple[str, ...]]:
+def _said(file: Path, text: str) -> tuple[str, tuple[str, ...]]:
     """A migration's revision, and those that it comes after."""
     try:
-        said = {name: literal_eval(value) for name, value in ASSIGNED.findall(file.read_text())}
+        said = {name: literal_eval(value) for name, value in ASSIGNED.findall(text)}
         before = said.get("down_revision")
         return said["revision"], (before,) if isinstance(before, str) else tuple(before or ())
     except (KeyError, ValueError, SyntaxError, TypeError):
