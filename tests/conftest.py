@@ -43,10 +43,19 @@ def registry_file(migrated: Path, tmp_path: Path) -> Path:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each test of a registry runs on both engines, unless it is marked `sqlite`."""
-    if "registry" in metafunc.fixturenames:
+    """Each test of a registry, or of an empty database, runs on both engines, unless it is marked `sqlite`."""
+    for name in {"registry", "empty"} & set(metafunc.fixturenames):
         engines = ENGINES[:1] if metafunc.definition.get_closest_marker("sqlite") else ENGINES
-        metafunc.parametrize("registry", engines, indirect=True, scope="function")
+        metafunc.parametrize(name, engines, indirect=True, scope="function")
+
+
+@pytest.fixture
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without a schema: what `Database.open` and `Sessions.open` take."""
+    if request.param == "sqlite":
+        return str(tmp_path / "some.db")
+    server: Server = request.getfixturevalue("postgresql")
+    return server.bare()
 
 
 @pytest.fixture

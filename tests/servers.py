@@ -161,6 +161,14 @@ class Server:
         )
         return url
 
+    def bare(self) -> str:
+        """The URL of a database with no schema in it: what the last test left is dropped."""
+        if "bare" not in self._made:
+            self.execute("CREATE DATABASE bare")
+            self._made.add("bare")
+        self.execute("DROP SCHEMA public CASCADE", "CREATE SCHEMA public", name="bare")
+        return self.url("bare")
+
     @contextmanager
     def database(self, template: str = "template1") -> Iterator[str]:
         """The URL of a fresh database, which goes with the block."""

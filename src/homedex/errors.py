@@ -21,7 +21,8 @@
     │   ├── KeyReused                422  exit 2    the idempotency key came with another body before
     │   └── BulkRefused              422  exit 2    an atomic bulk request had rows that cannot be taken
     ├── Busy                         503  exit 6    the write queue is full or the database locked; try again
-    │   └── QueryTimeout             503  exit 6    a read passed its deadline
+    │   ├── QueryTimeout             503  exit 6    a read passed its deadline
+    │   └── HeldTooLong              503  exit 6    a session kept the right to write past its deadline
     ├── StorageFull                  507  exit 7    no space left for the write
     ├── StorageUnavailable           503  exit 7    the file cannot be opened, read or written
     │   ├── NotADatabase             503  exit 8    the file is no SQLite database, or damaged
@@ -218,6 +219,15 @@ class QueryTimeout(Busy):
 
     slug, title = "query-timeout", "Query timeout"
     advice = "Ask for less: a smaller `limit`, or more filters. `HOMEDEX_READ_DEADLINE_S` sets the deadline."
+
+
+class HeldTooLong(Busy):
+    """A session kept the right to write for longer than allowed; what it wrote was rolled back."""
+
+    slug, title = "held-too-long", "Held too long"
+    advice = (
+        "Send the request again. If it stays so, what `detail` names waits for something while it may write: have it wait before."
+    )
 
 
 class StorageFull(HomedexError):

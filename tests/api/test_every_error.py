@@ -400,6 +400,7 @@ NOT_OVER_HTTP = {
     "unsafe-library": "at start",
     "migration-failed": "at start",
     "bad-setting": "at start",
+    "held-too-long": "of sessions, which the service has none of: test_sessions",
     "bad-source": "of an import",
     "source-unreachable": "of a sync",
     "source-denied": "of a sync",

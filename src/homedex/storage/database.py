@@ -45,7 +45,10 @@ class Database(ABC):
 
         Args:
             target: the path of a SQLite file, or a `postgresql://…` URL. Its schema is `migrate`'s business.
-            settings: see `SqliteDatabase` and `PostgresDatabase`.
+            settings: what differs from the defaults: synchronous ("FULL" or "NORMAL"), read_deadline_s, write_deadline_s and
+                busy_timeout_s (seconds; a deadline may be None), queue_limit (functions that may wait), application_id; for a file
+                readers (threads) and page_cache_kib, for a server pool_size, write_retries and replica_url. See
+                `SqliteDatabase` and `PostgresDatabase`.
         Raises:
             StorageUnavailable: it cannot be opened; the sentence says why and what to do.
         """

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import apsw
 from sqlalchemy.exc import DBAPIError
@@ -131,6 +131,12 @@ def result_code(error: BaseException) -> int | None:
     return getattr(error, "extendedresult", None) if isinstance(error, apsw.Error) else None
 
 
+class Cancellable(Protocol):
+    """What somebody waits for who may give up."""
+
+    cancelled: bool
+
+
 class Deadline:
     """Stops a connection's statement when its time is up or nobody waits for it any more.
 
@@ -142,10 +148,10 @@ class Deadline:
     def __init__(self, connection: apsw.Connection, limit_s: float | None) -> None:
         self.limit_s = limit_s
         self.at = float("inf")
-        self.job: Job | None = None
+        self.job: Cancellable | None = None
         connection.set_progress_handler(self._passed, PROGRESS_STEPS)
 
-    def start(self, job: Job | None = None) -> None:
+    def start(self, job: Cancellable | None = None) -> None:
         """Begin to count; `job` lets its caller's cancellation stop the statement too."""
         self.job = job
         self.at = float("inf") if self.limit_s is None else time.monotonic() + self.limit_s

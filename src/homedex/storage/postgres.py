@@ -12,8 +12,10 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import Pool
 
 from homedex.errors import BadSetting, Busy, DatabaseTooOld, HomedexError, QueryTimeout, StorageFull, StorageUnavailable
+from homedex.storage.engine import MAY_WRITE
 from homedex.storage.types import compact_json
 from homedex.storage.urls import shown
 
@@ -91,15 +93,25 @@ def _refusal(error: Exception, url: str) -> BaseException:
     return StorageUnavailable(f"{shown(url)} refuses the connection: {_said(error)}.")
 
 
-def create_engine(url: str, session: Session, *, size: int) -> AsyncEngine:
-    """An engine whose connections are opened by `connect`. It begins no transactions: who uses it says how they begin."""
+def create_engine(  # noqa: PLR0913  (what differs between those who read and those who write)
+    url: str,
+    session: Session,
+    *,
+    size: int,
+    overflow: int = 0,
+    isolation_level: Any = "AUTOCOMMIT",
+    poolclass: type[Pool] | None = None,
+) -> AsyncEngine:
+    """An engine whose connections are opened by `connect`. With AUTOCOMMIT it begins no transactions: who uses it says how."""
     engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=lambda: connect(url, session),
-        isolation_level="AUTOCOMMIT",
+        isolation_level=isolation_level,
+        execution_options={MAY_WRITE: not session.read_only},
+        poolclass=poolclass,
         json_serializer=compact_json,
         pool_size=size,
-        max_overflow=0,
+        max_overflow=overflow,
         pool_timeout=CONNECT_S,
         pool_reset_on_return=None,  # transactions are ended by who began them; ROLLBACK once more would be one more round trip
     )

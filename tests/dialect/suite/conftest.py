@@ -12,5 +12,6 @@ from sqlalchemy.dialects import registry  # noqa: E402
 from sqlalchemy.testing.plugin.pytestplugin import *  # noqa: E402, F403
 
 registry.register("sqlite.apsw", "homedex.storage.apsw_dialect", "ApswDialect")
+registry.register("sqlite.aioapsw", "homedex.storage.aioapsw_dialect", "AioApswDialect")
 folder = tempfile.TemporaryDirectory(prefix="homedex-dialect-")
 os.chdir(folder.name)

@@ -1,0 +1,105 @@
+"""Turns: who may write now, one at a time, in the order in which they asked, each for a limited time."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from homedex.errors import Busy, HeldTooLong
+
+
+class Turns:
+    """Gives turns on one event loop.
+
+    Args:
+        limit_s: how long one may last, in seconds; None for no limit.
+        wait_s: how long to wait for one, in seconds.
+        queue_limit: how many may wait.
+    """
+
+    def __init__(self, *, limit_s: float | None, wait_s: float, queue_limit: int) -> None:
+        self.limit_s, self.wait_s, self.queue_limit = limit_s, wait_s, queue_limit
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._holder: Turn | None = None
+        self._granted = False  # to one who has not begun yet
+
+    @property
+    def waiting_count(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    async def take(self, place: str, expire: Callable[[HeldTooLong], None]) -> "Turn":
+        """A turn, when all who asked before have had theirs.
+
+        Args:
+            place: where it was asked for, for the error of those who wait in vain and of one that lasts too long.
+            expire: called with that error when its time is up; by then it is over, and somebody else's may have begun.
+        Raises:
+            Busy: too many wait already, or nobody made room in time.
+        """
+        if self._holder is None and not self._granted:
+            return self._start(place, expire)
+        if len(self._waiting) >= self.queue_limit:
+            raise Busy(f"{self.queue_limit} sessions wait to write already. Try again in a moment.")
+        granted = asyncio.get_running_loop().create_future()
+        self._waiting.append(granted)
+        try:
+            async with asyncio.timeout(self.wait_s):
+                await granted
+        except BaseException as error:
+            if granted.done() and not granted.cancelled():  # it came in the same instant: to the next
+                self._granted = False
+                self._call_next()
+            elif granted in self._waiting:
+                self._waiting.remove(granted)
+            if isinstance(error, TimeoutError):
+                holder = "another one" if self._holder is None else f"the one opened at {self._holder.place}"
+                raise Busy(f"no session could write for {self.wait_s:g} s; {holder} holds the turn. Try again.") from None
+            raise
+        return self._start(place, expire)
+
+    def _start(self, place: str, expire: Callable[[HeldTooLong], None]) -> "Turn":
+        self._granted = False
+        self._holder = turn = Turn(self, place, expire)
+        return turn
+
+    def _ended(self, turn: "Turn") -> None:
+        if self._holder is turn:
+            self._holder = None
+            self._call_next()
+
+    def _call_next(self) -> None:
+        while self._waiting:
+            granted = self._waiting.popleft()
+            if not granted.done():
+                self._granted = True
+                granted.set_result(None)
+                return
+
+
+class Turn:
+    """The right to write, until `end`."""
+
+    __slots__ = ("_expire", "_timer", "_turns", "place")
+
+    def __init__(self, turns: Turns, place: str, expire: Callable[[HeldTooLong], None]) -> None:
+        self._turns, self.place, self._expire = turns, place, expire
+        limit_s = turns.limit_s
+        self._timer = None if limit_s is None else asyncio.get_running_loop().call_later(limit_s, self._time_is_up)
+
+    def finish(self) -> None:
+        """Stop the clock: its transaction is being committed."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def end(self) -> None:
+        """Let the next one write. A second call does nothing."""
+        self.finish()
+        self._turns._ended(self)  # noqa: SLF001  (its other half)
+
+    def _time_is_up(self) -> None:
+        error = HeldTooLong(
+            f"the session opened at {self.place} held the right to write for more than {self._turns.limit_s:g} s and was rolled "
+            "back. Do what takes long, such as asking another service, before the first statement or after the end."
+        )
+        self._expire(error)
+        self.end()

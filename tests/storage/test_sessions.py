@@ -1,0 +1,358 @@
+"""Sessions: who writes is alone, what is confirmed is committed, and nothing is left behind by whoever gives up."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import ForeignKey, Text, func, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from homedex.errors import Busy, HeldTooLong, QueryTimeout
+from homedex.storage.sessions import Sessions
+from threads import until_sessions_end
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+async def no_thread_is_left() -> AsyncIterator[None]:
+    yield
+    await until_sessions_end()
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Counter(Base):
+    __tablename__ = "counters"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    n: Mapped[int]
+
+
+class Note(Base):
+    __tablename__ = "notes"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    counter_id: Mapped[int] = mapped_column(ForeignKey("counters.id", deferrable=True, initially="DEFERRED"))
+    words: Mapped[str] = mapped_column(Text, unique=True)
+
+
+SLOW = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000000000) SELECT sum(i) FROM n",
+    "postgresql": "SELECT pg_sleep(60)",
+}
+
+
+async def made(target: str, **settings: float | None) -> Sessions:
+    sessions = Sessions.open(target, **settings)
+    async with sessions.write() as session:
+        await session.run_sync(lambda sync: Base.metadata.create_all(sync.connection()))
+        session.add(Counter(id=1, n=0))
+    return sessions
+
+
+@pytest.fixture
+async def sessions(empty: str) -> AsyncIterator[Sessions]:
+    opened = await made(empty)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def hasty(empty: str) -> AsyncIterator[Sessions]:
+    """Sessions with short deadlines."""
+    opened = await made(empty, write_deadline_s=0.3, read_deadline_s=0.3, busy_timeout_s=1.0)
+    yield opened
+    await opened.close()
+
+
+def engine_of(sessions: Sessions) -> str:
+    return "postgresql" if sessions.shown.startswith("postgresql") else "sqlite"
+
+
+async def count(sessions: Sessions) -> int:
+    async with sessions.read() as session:
+        return (await session.get_one(Counter, 1)).n
+
+
+async def notes(sessions: Sessions) -> int:
+    async with sessions.read() as session:
+        return await session.scalar(select(func.count()).select_from(Note)) or 0
+
+
+async def test_fifty_tasks_that_read_and_then_write_lose_nothing(sessions: Sessions) -> None:
+    async def increment() -> None:
+        for _ in range(4):
+            async with sessions.write() as session:
+                counter = await session.get_one(Counter, 1)
+                counter.n += 1
+
+    await asyncio.gather(*(increment() for _ in range(50)))
+    assert await count(sessions) == 200
+
+
+async def test_two_services_on_one_database_lose_nothing(sessions: Sessions, empty: str) -> None:
+    other = Sessions.open(empty)
+
+    async def increment(sessions: Sessions) -> None:
+        for _ in range(20):
+            async with sessions.write() as session:
+                counter = await session.get_one(Counter, 1)
+                counter.n += 1
+
+    await asyncio.gather(*(increment(one) for one in (sessions, other) for _ in range(3)))
+    await other.close()
+    assert await count(sessions) == 120
+
+
+async def test_an_error_in_the_block_rolls_it_back(sessions: Sessions) -> None:
+    with pytest.raises(LookupError):
+        async with sessions.write() as session:
+            (await session.get_one(Counter, 1)).n = 5
+            await session.flush()
+            raise LookupError
+    assert await count(sessions) == 0
+
+
+async def test_a_commit_that_fails_is_an_error_and_nothing_is_kept(sessions: Sessions) -> None:
+    with pytest.raises(IntegrityError):
+        async with sessions.write() as session:
+            session.add(Note(counter_id=404, words="an orphan"))  # noticed by COMMIT, no sooner
+            await session.flush()
+    assert await notes(sessions) == 0
+    async with sessions.write() as session:
+        session.add(Note(counter_id=1, words="the next one can write"))
+    assert await notes(sessions) == 1
+
+
+async def test_it_may_commit_in_between_and_go_on(sessions: Sessions) -> None:
+    with pytest.raises(LookupError):
+        async with sessions.write() as session:
+            session.add(Note(counter_id=1, words="kept"))
+            await session.commit()
+            session.add(Note(counter_id=1, words="lost"))
+            await session.flush()
+            raise LookupError
+    assert await notes(sessions) == 1
+
+
+async def test_a_savepoint_undoes_its_part_alone(sessions: Sessions) -> None:
+    async with sessions.write() as session:
+        session.add(Note(counter_id=1, words="twice"))
+        await session.flush()
+        with pytest.raises(IntegrityError):
+            async with session.begin_nested():
+                session.add(Note(counter_id=1, words="twice"))
+                await session.flush()
+        session.add(Note(counter_id=1, words="and another"))
+    assert await notes(sessions) == 2
+
+
+async def test_all_reads_of_a_session_see_one_snapshot(sessions: Sessions) -> None:
+    async with sessions.read() as session:
+        assert (await session.get_one(Counter, 1)).n == 0
+        async with sessions.write() as writing:
+            (await writing.get_one(Counter, 1)).n = 7
+        assert await session.scalar(select(Counter.n)) == 0
+    assert await count(sessions) == 7
+
+
+async def test_a_session_for_reading_refuses_to_write(sessions: Sessions) -> None:
+    with pytest.raises(DBAPIError):
+        async with sessions.read() as session:
+            session.add(Counter(id=2, n=0))
+            await session.flush()
+    with pytest.raises(RuntimeError, match="open one with write"):
+        async with sessions.read() as session:
+            (await session.get_one(Counter, 1)).n = 9
+    with pytest.raises(RuntimeError, match="open one with write"):
+        async with sessions.read() as session:
+            session.add(Counter(id=3, n=0))
+    assert await count(sessions) == 0
+
+
+async def test_who_writes_is_served_in_the_order_of_asking(sessions: Sessions) -> None:
+    order: list[int] = []
+
+    async def write(number: int) -> None:
+        async with sessions.write() as session:
+            await session.execute(text("UPDATE counters SET n = n"))
+            order.append(number)
+
+    async with sessions.write() as first:
+        await first.execute(text("UPDATE counters SET n = n"))
+        waiting = []
+        for number in range(20):
+            waiting.append(asyncio.create_task(write(number)))
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        assert not order
+    await asyncio.gather(*waiting)
+    assert order == list(range(20))
+
+
+async def test_reading_goes_on_while_somebody_writes(sessions: Sessions) -> None:
+    async with sessions.write() as session:
+        (await session.get_one(Counter, 1)).n = 3
+        await session.flush()
+        assert await count(sessions) == 0
+    assert await count(sessions) == 3
+
+
+async def test_a_turn_that_lasts_too_long_is_rolled_back_and_names_its_place(hasty: Sessions) -> None:
+    with pytest.raises(HeldTooLong, match=r"test_sessions\.py:\d+ in test_a_turn_that_lasts_too_long"):
+        async with hasty.write() as session:
+            (await session.get_one(Counter, 1)).n = 5
+            await session.flush()
+            await asyncio.sleep(0.6)
+            async with hasty.write() as other:  # it is this one's turn now
+                other.add(Note(counter_id=1, words="in the meantime"))
+    assert (await count(hasty), await notes(hasty)) == (0, 1)
+
+
+async def test_a_statement_that_holds_the_turn_too_long_is_stopped(hasty: Sessions) -> None:
+    started = time.monotonic()
+    with pytest.raises(HeldTooLong, match="a place of mine"):
+        async with hasty.write(place="a place of mine") as session:
+            await session.execute(text("UPDATE counters SET n = 5"))
+            await session.execute(text(SLOW[engine_of(hasty)]))
+    assert time.monotonic() - started < 20  # it would take minutes
+    assert await count(hasty) == 0
+
+
+async def test_who_went_on_after_its_turn_was_over_cannot_commit(hasty: Sessions) -> None:
+    with pytest.raises(HeldTooLong):
+        async with hasty.write() as session:
+            await session.execute(text("UPDATE counters SET n = 5"))
+            await asyncio.sleep(0.6)
+            with pytest.raises((HeldTooLong, DBAPIError)):
+                await session.execute(text("UPDATE counters SET n = 6"))
+    assert await count(hasty) == 0
+
+
+async def test_who_waits_too_long_is_told_who_has_the_turn(empty: str) -> None:
+    sessions = await made(empty, busy_timeout_s=0.2)
+    async with sessions.write(place="the slow one") as session:
+        await session.execute(text("UPDATE counters SET n = n"))
+        with pytest.raises(Busy, match="the slow one"):
+            async with sessions.write() as other:
+                await other.execute(text("UPDATE counters SET n = n"))
+    await sessions.close()
+
+
+async def test_so_many_may_wait_and_no_more(empty: str) -> None:
+    sessions = await made(empty, queue_limit=2)
+
+    async def write() -> None:
+        async with sessions.write() as session:
+            await session.execute(text("UPDATE counters SET n = n + 1"))
+
+    async with sessions.write() as session:
+        await session.execute(text("UPDATE counters SET n = n"))
+        waiting = [asyncio.create_task(write()) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(Busy, match="2 sessions wait"):
+            await write()
+    await asyncio.gather(*waiting)
+    assert await count(sessions) == 2
+    await sessions.close()
+
+
+async def test_a_read_past_its_deadline_is_stopped(hasty: Sessions) -> None:
+    with pytest.raises(QueryTimeout):
+        async with hasty.read() as session:
+            await session.execute(text(SLOW[engine_of(hasty)]))
+    assert await count(hasty) == 0
+
+
+async def test_cancelling_stops_the_statement_and_lets_the_next_one_write(sessions: Sessions) -> None:
+    async def write_for_ever() -> None:
+        async with sessions.write() as session:
+            await session.execute(text("UPDATE counters SET n = 5"))
+            await session.execute(text(SLOW[engine_of(sessions)]))
+
+    task = asyncio.create_task(write_for_ever())
+    await asyncio.sleep(0.3)
+    task.cancel()
+    started = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with sessions.write() as session:
+        session.add(Note(counter_id=1, words="next"))
+    assert time.monotonic() - started < 5  # the statement would go on for minutes
+    assert (await count(sessions), await notes(sessions)) == (0, 1)
+
+
+async def test_five_hundred_that_are_cancelled_at_random_leave_nothing_behind(empty: str) -> None:
+    sessions = await made(empty)
+    chance, done = random.Random(7), 0  # noqa: S311  (any will do, but the same each time)
+
+    async def write(number: int) -> None:
+        nonlocal done
+        async with sessions.write() as session:
+            counter = await session.get_one(Counter, 1)
+            session.add(Note(counter_id=1, words=f"note {number}"))
+            await session.flush()
+            await asyncio.sleep(chance.random() / 500)
+            counter.n += 1
+        done += 1
+
+    tasks = [asyncio.create_task(write(number)) for number in range(500)]
+    while any(not task.done() for task in tasks):
+        await asyncio.sleep(chance.random() / 100)
+        chance.choice(tasks).cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(one is None or isinstance(one, asyncio.CancelledError) for one in outcomes)
+    assert 0 < done < 500
+    async with sessions.write() as session:  # the lock is free
+        session.add(Note(counter_id=1, words="at last"))
+    found = await count(sessions)
+    assert await notes(sessions) == found + 1  # each was kept whole, or not at all
+    assert found >= done  # of one that was cancelled while it committed nobody can say
+    await sessions.close()
+    await nothing_is_left(empty)
+
+
+async def nothing_is_left(target: str) -> None:
+    """No thread of a session, and no lock: who comes next writes at once."""
+    await until_sessions_end()
+    after = Sessions.open(target, busy_timeout_s=1.0)
+    async with after.write() as session:
+        await session.execute(text("UPDATE counters SET n = n"))
+    await after.close()
+
+
+async def test_a_closed_one_says_so(empty: str) -> None:
+    sessions = await made(empty)
+    await sessions.close()
+    with pytest.raises(Busy, match="stopping"):
+        async with sessions.read():
+            pass
+    with pytest.raises(Busy, match="stopping"):
+        async with sessions.write():
+            pass
+
+
+async def test_streams_rows_without_holding_them_all(sessions: Sessions) -> None:
+    async with sessions.write() as session:
+        session.add_all(Note(counter_id=1, words=f"note {number}") for number in range(3000))
+    async with sessions.read() as session:
+        seen = 0
+        async for _ in (await session.stream(select(Note))).scalars():
+            seen += 1
+    assert seen == 3000
+
+
+async def test_a_session_can_be_used_as_any_other(sessions: Sessions) -> None:
+    async with sessions.write() as session:
+        assert isinstance(session, AsyncSession)
+        note = Note(counter_id=1, words="a")
+        session.add(note)
+        await session.flush()
+        await session.refresh(note)
+        await session.delete(note)
+    assert await notes(sessions) == 0
