@@ -29,6 +29,7 @@ from bench.processes import REPOSITORY, BenchError, homedex_environment, pinnabl
 from bench.publish import has_block, publish
 from bench.reads import reads
 from bench.report import Figure, table, write
+from bench.sessions import sessions
 from bench.sides import FULL, QUICK, Pace
 from bench.transfer import transfer
 from bench.workers import workers
@@ -47,6 +48,7 @@ PACED: dict[str, Callable[[Path, Pace], list[Figure]]] = {
 }
 SECTIONS: dict[str, Callable[[Path], list[Figure]]] = {
     "parts": parts,
+    "sessions": sessions,
     "lookup": lookup,
     "bulk": bulk_requests,
     "import": import_home,

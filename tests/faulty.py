@@ -90,6 +90,7 @@ class Disk:
     fault: Fault | None = None
     recording: bool = False
     steps: list[Step] = field(default_factory=list)
+    marks: list[list[int]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def meet(self, kind: Kind, name: str, data: bytes = b"", write: Callable[[bytes], None] | None = None) -> None:
@@ -108,6 +109,23 @@ class Disk:
         if self.recording:
             with self._lock:
                 self.steps.append(step)
+
+    def mark(self) -> list[int]:
+        """How many steps there were by now, in a list, because more may be found to have been before."""
+        with self._lock:
+            self.marks.append([len(self.steps)])
+            return self.marks[-1]
+
+    def sync_beside(self, name: str, sync: Callable[[], None]) -> None:
+        """Sync a file by another way than SQLite's: on the disk is then what was written before this began."""
+        began = self.mark()
+        sync()
+        with self._lock:
+            if self.recording:
+                (at,) = began
+                self.steps.insert(at, Step("sync", name))
+                for mark in self.marks:
+                    mark[0] += mark[0] > at
 
     def after_a_cut(self, at: int, files: dict[str, bytes], dice: random.Random) -> dict[str, bytes]:
         """The files after the power went at a step: what was synced, and by chance some of what was not.

@@ -7,17 +7,13 @@ from pathlib import Path
 import homedex
 from homedex.registry import schema
 
+ENV = "from sqlalchemy import MetaData\nfrom homedex.storage.migrate import run_migrations\nrun_migrations(MetaData())\n"
+
 
 def write_scripts(folder: Path, *bodies: str) -> Path:
     """A folder of migrations 0001, 0002, … with these upgrades."""
     (folder / "versions").mkdir(parents=True, exist_ok=True)
-    env = (
-        (schema.MIGRATIONS / "env.py")
-        .read_text()
-        .replace("Base.metadata", "None")
-        .replace("from homedex.registry.tables import Base", "")
-    )
-    (folder / "env.py").write_text(env)
+    (folder / "env.py").write_text(ENV)
     for number, body in enumerate(bodies, 1):
         _write(folder / "versions" / f"{number:04}_step.py", number, body)
     return folder

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
-from homedex.errors import Conflict, HomedexError
+from homedex.errors import Conflict, HomedexError, NotFound
 from homedex.storage import migrate
 from homedex.storage.sessions import Sessions
 
@@ -85,17 +85,21 @@ def _place(request: HTTPConnection) -> str:
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Have the app answer the errors of `homedex.errors`, and a broken rule of the schema (409), as problem documents (RFC 9457).
+    """Have the app answer errors of the database as problem documents (RFC 9457). Without it they are 500.
 
-    Without it they are 500. Call it before the app starts.
+    Those of `homedex.errors` have their status and `Retry-After`; a broken rule of the schema is 409, and what `session.get_one` or
+    `.one()` did not find 404. Call it before the app starts.
     """
-    app.add_exception_handler(HomedexError, _answer)
-    app.add_exception_handler(IntegrityError, _answer)
+    for kind in (HomedexError, IntegrityError, NoResultFound):
+        app.add_exception_handler(kind, _answer)
 
 
 async def _answer(_: Request, error: Exception) -> Response:
-    if not isinstance(error, HomedexError):
+    if isinstance(error, IntegrityError):
         error = Conflict("a row that is there, or one that is not, does not allow it. Nothing was written.")
+    elif isinstance(error, NoResultFound):
+        error = NotFound("there is none with this id.")
+    assert isinstance(error, HomedexError)  # noqa: S101  (it is called for no others)
     headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     body = {"type": "about:blank", "title": error.title, "status": error.status, "detail": error.detail, **error.extensions}
     return Response(json.dumps(body), error.status, headers, "application/problem+json")

@@ -154,7 +154,7 @@ def test_a_backup_is_of_what_is_committed_and_of_one_moment(home: Path, folder: 
 
 def test_another_programs_file_is_not_backed_up(tmp_path: Path, folder: BackupFolder) -> None:
     write(tmp_path / "other.db", "CREATE TABLE t (x)")
-    with pytest.raises(Exception, match="not a registry"):
+    with pytest.raises(Exception, match="belongs to another program"):
         create(tmp_path / "other.db", folder)
     with pytest.raises(StorageUnavailable, match="cannot be backed up"):
         create(tmp_path / "none.db", folder)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -14,8 +14,10 @@ from sqlalchemy import Connection, text
 import ledger
 from faulty import FAULTS, Disk, Fault, faulty_disk, faulty_shared_memory
 from homedex.errors import Busy, HomedexError, StorageFull, StorageUnavailable
+from homedex.storage import wal_flush
 from homedex.storage.database import Database
 from homedex.storage.lanes import identity
+from homedex.storage.sessions import Sessions
 from homedex.storage.sqlite_database import SqliteDatabase
 
 pytestmark = pytest.mark.anyio
@@ -122,44 +124,83 @@ async def test_shared_memory_that_fails_is_said_and_recovers(path: Path, call: s
 CUTS = 30
 
 
-async def recorded(path: Path, disk: Disk, synchronous: str, dice: random.Random) -> list[tuple[int, int]]:
-    """Bursts of writes while the disk remembers every step; (steps by then, number) of what was acknowledged."""
-    db = Database.open(str(path), readers=1, synchronous=synchronous)
-    acknowledged = []
+Acknowledged = list[tuple[list[int], int]]
+"""(steps by then, number) of each transaction."""
+
+
+async def by_database(path: Path, disk: Disk, synchronous: str, dice: random.Random) -> Acknowledged:
+    """Bursts of writes while the disk remembers every step."""
+    db, acknowledged = Database.open(str(path), readers=1, synchronous=synchronous), []
     for _ in range(40):
         burst = [db.write(ledger.append, *ledger.some(dice)) for _ in range(dice.randint(1, 6))]
-        acknowledged.append((max(await asyncio.gather(*burst)), len(disk.steps)))
+        number = max(await asyncio.gather(*burst))
+        acknowledged.append((disk.mark(), number))
     await db.close()
-    return [(steps, number) for number, steps in acknowledged]
+    return acknowledged
 
 
-async def power_cuts(folder: Path, disk: Disk, synchronous: str, seed: int) -> int:
+async def by_sessions(path: Path, disk: Disk, synchronous: str, dice: random.Random) -> Acknowledged:
+    """The same by sessions, some of which commit alone, and some at once."""
+    sessions, acknowledged = Sessions.open(str(path), readers=1, synchronous=synchronous), Acknowledged()
+
+    async def append() -> None:
+        async with sessions.write() as session:
+            await session.execute(text("SELECT n FROM counter"))
+            connection = await session.connection()
+            number = await connection.run_sync(ledger.append, *ledger.some(dice))
+        acknowledged.append((disk.mark(), number))
+
+    for _ in range(40):
+        await asyncio.gather(*(append() for _ in range(dice.randint(1, 6))))
+    await sessions.close()
+    return acknowledged
+
+
+Door = Callable[[Path, Disk, str, random.Random], Awaitable[Acknowledged]]
+
+
+async def power_cuts(folder: Path, disk: Disk, door: Door, synchronous: str, seed: int) -> int:
     """How many acknowledged transactions the power cuts cost, each at another moment; fails if it is more than a tail."""
     dice, path = random.Random(seed), folder / "some.db"  # noqa: S311
     db = Database.open(str(path), readers=1)
     await db.write(ledger.create)
     await db.close()
     before = {str(path): path.read_bytes()}
-    disk.recording, disk.steps = True, []
-    acknowledged = await recorded(path, disk, synchronous, dice)
+    disk.recording, disk.steps, disk.marks = True, [], []
+    acknowledged = await door(path, disk, synchronous, dice)
     disk.recording, lost = False, 0
     for _ in range(CUTS):
         at = dice.randint(1, len(disk.steps))
         left = disk.after_a_cut(at, before, dice)
         found = ledger.counted_of({name.removeprefix(str(path)): data for name, data in left.items()}, folder / "anew")
-        needed = max((number for steps, number in acknowledged if steps <= at), default=0)
+        needed = max((number for (steps,), number in acknowledged if steps <= at), default=0)
         lost += max(0, needed - found)
     return lost
 
 
-@pytest.mark.parametrize("seed", range(10))
-async def test_a_power_cut_loses_nothing_acknowledged(tmp_path: Path, disk: Disk, seed: int) -> None:
-    assert await power_cuts(tmp_path, disk, "FULL", seed) == 0
+@pytest.fixture
+def flushes(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk hears of the log's flushes that do not go through SQLite."""
+
+    def sync(log: int) -> None:
+        disk.sync_beside(str(Path(f"/proc/self/fd/{log}").readlink()), lambda: os.fsync(log))
+
+    monkeypatch.setattr(wal_flush, "_sync", sync)
 
 
+@pytest.mark.usefixtures("flushes")
+@pytest.mark.parametrize("door", [by_database, by_sessions])
 @pytest.mark.parametrize("seed", range(10))
-async def test_a_power_cut_with_synchronous_normal_loses_no_more_than_a_tail(tmp_path: Path, disk: Disk, seed: int) -> None:
-    assert await power_cuts(tmp_path, disk, "NORMAL", seed) > 0  # else the cuts would show nothing
+async def test_a_power_cut_loses_nothing_acknowledged(tmp_path: Path, disk: Disk, door: Door, seed: int) -> None:
+    assert await power_cuts(tmp_path, disk, door, "FULL", seed) == 0
+
+
+@pytest.mark.parametrize("door", [by_database, by_sessions])
+@pytest.mark.parametrize("seed", range(10))
+async def test_a_power_cut_with_synchronous_normal_loses_no_more_than_a_tail(
+    tmp_path: Path, disk: Disk, door: Door, seed: int
+) -> None:
+    assert await power_cuts(tmp_path, disk, door, "NORMAL", seed) > 0  # else the cuts would show nothing
 
 
 @pytest.fixture

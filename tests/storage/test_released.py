@@ -96,7 +96,9 @@ def test_the_schema_is_that_of_a_new_registry(old: tuple[str, str], request: pyt
             schema.upgrade(fresh)
             wanted = released.dump_server(server, fresh, "--schema-only")
         assert released.dump_server(server, target, "--schema-only") == wanted
-        run_apart(partial(postgres_migrate.alembic_on_server, target, schema.MIGRATIONS, check))
+        run_apart(
+            partial(postgres_migrate.under_lock, target, lambda connection: migrate.run_in(connection, schema.MIGRATIONS, check))
+        )
         return
     connection = open_connection(target)
     text = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name"

@@ -68,6 +68,10 @@ def app_on(target: str, **settings: Any) -> FastAPI:
     async def count(session: ReadSession) -> int:
         return await session.scalar(select(func.count()).select_from(Room)) or 0
 
+    @app.get("/rooms/{room_id}")
+    async def get(session: ReadSession, room_id: int) -> str:
+        return (await session.get_one(Room, room_id)).name
+
     return app
 
 
@@ -119,6 +123,11 @@ async def test_a_statement_that_fails_is_no_success(client: httpx.AsyncClient) -
     assert (await client.post("/rooms?name=hall")).status_code == 201
     assert (await client.post("/rooms?name=hall")).status_code == 409
     assert (await client.get("/rooms")).json() == 1
+
+
+async def test_what_is_not_there_is_404(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/rooms/1")
+    assert (answer.status_code, answer.json()["title"]) == (404, "Not found")
 
 
 async def test_a_route_that_raises_is_rolled_back(client: httpx.AsyncClient) -> None:

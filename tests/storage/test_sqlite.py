@@ -1,8 +1,6 @@
 """Every connection is opened one way."""
 
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import apsw
@@ -137,13 +135,3 @@ def test_the_wal_is_cut_unless_a_reader_needs_it(path: str) -> None:
 def test_a_result_code_means_something_to_the_caller() -> None:
     assert isinstance(storage_error(apsw.SQLITE_BUSY_SNAPSHOT), Busy)
     assert storage_error(apsw.SQLITE_CONSTRAINT_UNIQUE) is None
-
-
-def test_the_room_is_importable_without_the_rest() -> None:
-    probe = (
-        "import sys, homedex.storage.database, homedex.storage.migrate, homedex.storage.json_sql; "
-        "wrong = [m for m in sys.modules if m.split('.')[0] in {'fastapi', 'pydantic', 'typer', 'alembic'} "
-        "or m.startswith(('homedex.registry', 'homedex.api', 'homedex.ingest', 'homedex.cli'))]; print(wrong)"
-    )
-    done = subprocess.run([sys.executable, "-c", probe], check=False, capture_output=True, text=True)
-    assert done.stdout == "[]\n", done.stderr

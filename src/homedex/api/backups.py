@@ -45,7 +45,8 @@ async def prune_backups(request: Request) -> Response:
     """Remove the backups that are not to be kept."""
     check_accepts(request, JSON)
     dry_run = options_of(request, {"dry_run": FLAG}).get("dry_run") == "true"
-    removed = await run_in_threadpool(backups(request).prune, dry_run=dry_run)
+    ours = backups(request)
+    removed = await run_in_threadpool(ours.folder.prune, ours.keep, dry_run=dry_run)
     return JSONResponse({"dry_run": dry_run, "removed": removed})
 
 

@@ -150,9 +150,7 @@ def prune(
     from homedex.storage.backup_folder import Keep
 
     backups = _backups()
-    if keep is not None:
-        backups.keep = Keep.parse(keep)
-    names = backups.prune(dry_run=dry_run)
+    names = backups.folder.prune(backups.keep if keep is None else Keep.parse(keep), dry_run=dry_run)
     for name in names:
         typer.echo(f"{'would remove' if dry_run else 'removed'} {name}")
     typer.echo(f"{len(backups.folder.all()) - (len(names) if dry_run else 0)} backups are kept.")

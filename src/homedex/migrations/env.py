@@ -1,12 +1,12 @@
-"""Alembic's entry: it gets an open connection that holds the write lock, and the registry's tables."""
+"""Alembic's entry: the registry's tables, and what of a database is none of theirs."""
 
 from typing import Any
 
 from alembic import context
 
+from homedex.registry.schema import APPLICATION_ID
 from homedex.registry.tables import Base
-
-connection = context.config.attributes["connection"]
+from homedex.storage.migrate import run_migrations
 
 
 def is_ours(what: Any, name: str | None, kind: str, *_: Any) -> bool:
@@ -14,16 +14,7 @@ def is_ours(what: Any, name: str | None, kind: str, *_: Any) -> bool:
     if kind == "table":
         return name is None or not name.startswith(("device_search", "entity_search"))
     meant_for = getattr(getattr(what, "_ddl_if", None), "dialect", None)
-    return meant_for in {None, connection.dialect.name}
+    return meant_for in {None, context.get_context().dialect.name}
 
 
-context.configure(
-    connection=connection,
-    target_metadata=Base.metadata,
-    include_object=is_ours,
-    render_as_batch=True,
-    transactional_ddl=True,
-    user_module_prefix="types.",
-)
-with context.begin_transaction():
-    context.run_migrations()
+run_migrations(Base.metadata, application_id=APPLICATION_ID, include_object=is_ours)

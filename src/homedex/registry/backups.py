@@ -39,7 +39,7 @@ class Backups:
         target: the path of its file, or its server's URL.
         folder: where they lie; None: `backups` beside the file, `data/backups` for a server.
         every: how old the newest may get before `run` makes another; None: never.
-        keep: which ones `run` and `prune` leave.
+        keep: which ones `run` leaves.
     """
 
     def __init__(self, target: str, folder: Path | None, *, every: timedelta | None = None, keep: Keep | None = None) -> None:
@@ -100,14 +100,6 @@ class Backups:
             f"the process that makes backups ended with {process.returncode}, and said nothing. Nothing was changed."
         )
 
-    def prune(self, *, dry_run: bool = False) -> list[str]:
-        """Remove the backups that nothing asks to be kept; their names, newest first."""
-        with self.folder.locked():
-            names = [backup.name for backup in self.folder.superfluous(self.keep)]
-            for name in [] if dry_run else names:
-                self.folder.remove(name)
-        return names
-
     def remove(self, name: str) -> None:
         """Remove one backup; raises NotFound."""
         self.folder.get(name)
@@ -164,7 +156,7 @@ class Backups:
                 made = await self.create("schedule", unless_newer_than=every)
                 if made["new"]:
                     log.info("backed up into %s, %s bytes, verified", made["name"], f"{made['size_bytes']:,}")
-                    await asyncio.to_thread(self.prune)
+                    await asyncio.to_thread(self.folder.prune, self.keep)
                 return revision
         if newest is not None and (newest.verified_at is None or now - newest.verified_at > VERIFIED_EVERY):
             await self.verify(newest.name)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,8 +53,8 @@ def create(  # noqa: PLR0913  (each is said by who asks for it)
     folder: BackupFolder,
     shape: Shape,
     *,
-    clock: Callable[[], datetime],
-    reason: str,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    reason: str = "command",
     verified: bool = True,
     unless_newer_than: timedelta | None = None,
     wait: bool = False,
@@ -64,13 +64,17 @@ def create(  # noqa: PLR0913  (each is said by who asks for it)
 
     Args:
         source: the path of a SQLite file, or a `postgresql://…` URL.
+        folder: where it is kept; made if need be.
+        shape: of the database.
         clock: says the time, aware UTC; asked when nobody else works on the backups, which may have taken a while.
-        reason: see `Manifest`.
+        reason: why it is made; for people, who find it in its manifest.
         verified: restore it to a scratch place and check it before it gets its name.
         unless_newer_than: make none if there is one that is younger: another process was faster.
         wait: for another process that works on the backups there, instead of raising `Busy`.
         tell: told (what is being done, bytes done, bytes in all).
+    Returns: the backup, and whether it is `new`; if nothing has changed since the newest one, that is what is returned.
     Raises:
+        ForeignDatabase: the database is another program's.
         StorageFull: the folder's disk has too little room; no backup was touched.
         StorageUnavailable: the database or the folder cannot be used.
         BadBackup: what was made is not right, and was thrown away: the database itself is damaged, or the disk is.
@@ -99,9 +103,16 @@ def create(  # noqa: PLR0913  (each is said by who asks for it)
         return Made(folder.note(path.name, at, None) if verified else made, new=True)
 
 
-def verify(backup: Backup, folder: BackupFolder, *, at: datetime, tell: Tell = lambda *_: None) -> Backup:
+def verify(backup: Backup, folder: BackupFolder, *, at: datetime | None = None, tell: Tell = lambda *_: None) -> Backup:
     """Restore a backup of the folder to a scratch place, check all of it, and write down how that ended. Blocks.
 
+    Checked are the SHA-256 of the file, `integrity_check`, `foreign_key_check`, the schema revision, and of every table how many
+    rows it has, and their digest.
+
+    Args:
+        at: the time that is written down, aware UTC; None: now.
+        tell: told (what is being done, bytes done, bytes in all).
+    Returns: the backup, with its `verified_at`.
     Raises:
         BadBackup: it is damaged; the sentence says how.
         StorageFull: there is no room to restore it to.
@@ -112,9 +123,9 @@ def verify(backup: Backup, folder: BackupFolder, *, at: datetime, tell: Tell = l
             with folder.scratch(read_manifest(backup.path).database_bytes) as scratch:
                 verify_file(backup.path, scratch, tell, called=str(backup.path))
         except BadBackup as error:
-            folder.note(backup.name, at, error.detail)
+            folder.note(backup.name, at or datetime.now(UTC), error.detail)
             raise
-        return folder.note(backup.name, at, None)
+        return folder.note(backup.name, at or datetime.now(UTC), None)
 
 
 def verify_elsewhere(path: Path, tell: Tell = lambda *_: None) -> Backup:
@@ -184,8 +195,8 @@ def _copy(source: str, copy: Path, shape: Shape) -> None:
         return
     with closing(open_connection(source, Options(read_only=True))) as here, closing(apsw.Connection(str(copy))) as there:
         found = here.pragma("application_id")
-        if found != shape.application_id:
-            raise ForeignDatabase(f"{source} is not a registry of Homedex (application id {found:#x}), and was not backed up.")
+        if shape.application_id not in {0, found}:
+            raise ForeignDatabase(f"{source} belongs to another program (application id {found:#x}), and was not backed up.")
         there.pragma("journal_mode", "off")  # a copy that is broken off is thrown away
         there.pragma("synchronous", "OFF")
         with there.backup("main", here, "main") as copying:

@@ -16,7 +16,8 @@ from typing import Any
 from homedex.errors import BadBackup, BadSetting, Busy, NotFound, StorageFull, StorageUnavailable
 from homedex.storage.backup_file import Manifest, read_manifest, written
 
-NAME = re.compile(r"[a-z][a-z0-9-]*-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(-\d+)?\.db\.zst")
+PROGRAM = re.compile(r"[a-z][a-z0-9-]*")
+NAME = re.compile(PROGRAM.pattern + r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(-\d+)?\.db\.zst")
 SUFFIX = ".db.zst"
 UNFINISHED = ".unfinished-"
 LOCK, VERIFIED = ".lock", ".verified.json"
@@ -65,11 +66,15 @@ class BackupFolder:
 
     Args:
         path: the folder.
-        program: what the names of the files begin with.
+        program: what the names of the files begin with: small letters, digits, hyphens.
+    Raises:
+        BadSetting: `program` is something else.
     """
 
-    def __init__(self, path: Path, program: str = "backup") -> None:
-        self.path, self.program = path, program
+    def __init__(self, path: Path | str, program: str = "backup") -> None:
+        if not PROGRAM.fullmatch(program):
+            raise BadSetting(f"the names of backups cannot begin with {program!r}: only with a-z, then a-z, 0-9 and hyphens.")
+        self.path, self.program = Path(path), program
 
     # --- what is there ---
 
@@ -175,7 +180,7 @@ class BackupFolder:
         raise StorageUnavailable(f"{self.path} has a thousand backups of the same second.")
 
     def remove(self, name: str) -> None:
-        """Remove a backup; raises NotFound."""
+        """Remove a backup, under the lock; raises NotFound."""
         self.get(name).path.unlink()
         verified = self._verified()
         if verified.pop(name, None) is not None:
@@ -205,6 +210,18 @@ class BackupFolder:
         unfinished.replace(self.path / VERIFIED)
 
     # --- how long they are kept ---
+
+    def prune(self, keep: "Keep", *, dry_run: bool = False) -> list[str]:
+        """Remove the backups that nothing asks to be kept; their names, newest first. `dry_run` removes none.
+
+        Raises:
+            Busy: another process works on the backups here.
+        """
+        with self.locked():
+            names = [backup.name for backup in self.superfluous(keep)]
+            for name in [] if dry_run else names:
+                self.remove(name)
+        return names
 
     def superfluous(self, keep: "Keep") -> list[Backup]:
         """Those that nothing asks to be kept. The newest is, and the newest verified one; what cannot be read is not judged."""

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table
+from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table
 from sqlalchemy.util import await_only
 
 from homedex.storage.rows import driver
-from homedex.storage.types import Flag, UtcDateTime
+from homedex.storage.types import Flag, JsonText, UtcDateTime
 
 ROWS, BYTES = 2_000, 1 << 20
 """How much is handed on at once: so many rows of SQLite, so many bytes of PostgreSQL."""
@@ -33,6 +33,16 @@ TIME = """coalesce(to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.U
 RARE = "\b\n\v\f\r"
 
 
+CARRIED = (String, Integer, Boolean, UtcDateTime, JsonText, Flag)
+"""Types whose values are the same text on both engines; a float, a blob or a UUID is not."""
+
+
+def first_not_carried(metadata: MetaData) -> Column[Any] | None:
+    """A column of a type that has no such form; None where there is none."""
+    columns = [column for table in metadata.sorted_tables for column in stored(table)]
+    return next((column for column in columns if not isinstance(column.type, CARRIED)), None)
+
+
 def stored(table: Table) -> list[Column[Any]]:
     """The columns that hold what was written; the engine makes the others."""
     return [column for column in table.columns if column.computed is None]
@@ -41,7 +51,7 @@ def stored(table: Table) -> list[Column[Any]]:
 def read_lines(connection: Connection, table: Table, give: Callable[[bytes], None]) -> None:
     """Hand over all rows of a table, in the order of its key, as whole lines."""
     columns = ", ".join(_plain(connection, column) for column in stored(table))
-    order = ", ".join(f'"{column.name}"' for column in table.primary_key)
+    order = ", ".join(_ordered(connection, column) for column in table.primary_key)
     statement = f'SELECT {columns} FROM "{table.name}" ORDER BY {order}'  # noqa: S608  (our own names)
     if connection.dialect.name != "sqlite":
         cutter = Cutter(give)
@@ -70,7 +80,13 @@ def _plain(connection: Connection, column: Column[Any]) -> str:
         return f"CAST({name} AS TEXT)"
     if isinstance(column.type, UtcDateTime):
         return TIME.format(name=name)
-    return f"{name}::int" if isinstance(column.type, Flag) else name
+    return f"{name}::int" if isinstance(column.type, Flag | Boolean) else name
+
+
+def _ordered(connection: Connection, column: Column[Any]) -> str:
+    """A column of a key as SQL that orders by it on both engines alike: texts by their bytes, whatever the locale of a server."""
+    is_text = connection.dialect.name != "sqlite" and isinstance(column.type, String)
+    return f'"{column.name}"::text COLLATE "C"' if is_text else f'"{column.name}"'
 
 
 def _server(connection: Connection) -> Any:

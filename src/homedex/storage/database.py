@@ -8,7 +8,7 @@ is a URL: callers cannot tell SQLite and PostgreSQL apart.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
 
@@ -19,7 +19,7 @@ P = ParamSpec("P")
 
 
 class Database(ABC):
-    """An open database.
+    """An open database: `async with Database.open("data/app.db") as database:` closes it in the end.
 
     Attributes:
         shown: what it is, for people: a path, or a URL without its password.
@@ -45,7 +45,10 @@ class Database(ABC):
 
         Args:
             target: the path of a SQLite file, or a `postgresql://…` URL. Its schema is `migrate`'s business.
-            settings: see `SqliteDatabase` and `PostgresDatabase`.
+            settings: what differs from the defaults: synchronous ("FULL" or "NORMAL"), read_deadline_s, write_deadline_s and
+                busy_timeout_s (seconds; a deadline may be None), queue_limit (functions that may wait), application_id; for a file
+                readers (threads) and page_cache_kib, for a server pool_size, write_retries and replica_url. See
+                `SqliteDatabase` and `PostgresDatabase`.
         Raises:
             StorageUnavailable: it cannot be opened; the sentence says why and what to do.
         """
@@ -88,6 +91,12 @@ class Database(ABC):
     @abstractmethod
     def revision(self) -> str:
         """A text that is different after every commit, by this process or another; it means nothing after a restart."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     @abstractmethod
     async def close(self) -> None:

@@ -5,18 +5,15 @@ import secrets
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from homedex.errors import ForeignDatabase, HomedexError
-from homedex.storage.migrate import LOCK_S, QUIET_S, WAITING, failed, head_revision, refuse_newer, run_in, to_head
+from homedex.storage.migrate import LOCK_S, QUIET_S, WAITING, failed, head_revision, known_revisions, refuse_newer, run_in, to_head
 from homedex.storage.postgres import WRITE_LOCK, Session, check_server, connect, create_engine, meaning, run_apart, sqlstate
 from homedex.storage.urls import shown
-
-if TYPE_CHECKING:
-    from alembic.config import Config
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -29,19 +26,19 @@ REVISION = "SELECT version_num FROM alembic_version"
 TABLES = "SELECT array_agg(tablename::text) FROM pg_tables WHERE schemaname = current_schema()"
 
 
-def upgrade_server(url: str, scripts: Path) -> tuple[str | None, str]:
+def upgrade_server(url: str, scripts: Path | str) -> tuple[str | None, str]:
     """Bring the database to the newest schema; see `migrate.upgrade`."""
     return run_apart(partial(_upgrade, url, scripts))
 
 
-async def _upgrade(url: str, scripts: Path) -> tuple[str | None, str]:
+async def _upgrade(url: str, scripts: Path | str) -> tuple[str | None, str]:
     before, head = await _revision(url, scripts), head_revision(scripts)
     if before != head:
-        before = await alembic_on_server(url, scripts, partial(to_head, url, scripts))
+        before = await under_lock(url, lambda connection: run_in(connection, scripts, partial(to_head, url, scripts)))
     return before, head
 
 
-async def _revision(url: str, scripts: Path) -> str | None:
+async def _revision(url: str, scripts: Path | str) -> str | None:
     """The revision that the database is at, None when it is empty; without Alembic, which takes 150 ms to import.
 
     Raises:
@@ -53,7 +50,7 @@ async def _revision(url: str, scripts: Path) -> str | None:
     try:
         tables = await connection.fetchval(TABLES) or []  # at one instant: another process may migrate just now
         revision: str | None = await connection.fetchval(REVISION) if "alembic_version" in tables else None
-        if (revision is None and set(tables) - {"alembic_version"}) or (revision is not None and not revision.isdigit()):
+        if _is_foreign(revision, set(tables), scripts):
             raise ForeignDatabase(
                 f"{shown(url)} has tables of another program and was left alone. "
                 "Make a database of its own for Homedex with `createdb`, and name that in DATABASE_URL."
@@ -64,12 +61,19 @@ async def _revision(url: str, scripts: Path) -> str | None:
     return revision
 
 
-async def alembic_on_server(url: str, scripts: Path, run: "Callable[[Any, Config], T]") -> T:
-    """The result of an Alembic command in one transaction that holds the write lock; see `migrate.run_alembic`."""
+def _is_foreign(revision: str | None, tables: set[str], scripts: Path | str) -> bool:
+    """Whether a database is another program's: it has tables without a revision, or one that is no number where all of ours are."""
+    if revision is None:
+        return bool(tables - {"alembic_version"})
+    return not revision.isdigit() and all(known.isdigit() for known in known_revisions(scripts))
+
+
+async def under_lock(url: str, work: Callable[[Connection], T]) -> T:
+    """The result of `work(connection)` in one transaction that holds the write lock; see `migrate.run_alembic`."""
 
     def locked(connection: Connection) -> T:
         _take_lock(connection, url)
-        return run_in(connection, scripts, run)
+        return work(connection)
 
     return await _in_transaction(url, locked)
 
@@ -107,7 +111,9 @@ async def _in_transaction(url: str, work: Callable[[Connection], T], *, keep: bo
         await engine.dispose()
 
 
-def plan_on_server(url: str, scripts: Path, record: Callable[[Connection, str | None], list[str]]) -> tuple[str | None, list[str]]:
+def plan_on_server(
+    url: str, scripts: Path | str, record: Callable[[Connection, str | None], list[str]]
+) -> tuple[str | None, list[str]]:
     """The revision of a database, and what `record(connection, revision)` finds in an empty scratch schema of it.
 
     The schema goes with the transaction that made it, so nothing is left of it, even if this process is killed, and nothing of

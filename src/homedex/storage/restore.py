@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,17 +55,19 @@ def restore(  # noqa: PLR0913  (each is said by who asks for it)
     target: str,
     shape: Shape,
     *,
-    at: datetime,
+    at: datetime | None = None,
     replace: bool = False,
     tell: Tell = lambda *_: None,
 ) -> Restored:
-    """Make a database of a backup, verified before anything is touched. Blocks.
+    """Make a database of a backup, verified before anything is touched, and bring it to the newest schema. Blocks.
 
     Args:
         backup: the file.
         target: the path of a SQLite file, or the `postgresql://…` URL of an empty database.
-        at: now, aware UTC; part of the name that a database that was there gets.
-        replace: the target may be there already; nobody may have it open then.
+        shape: of the database.
+        at: now, aware UTC; part of the name that a database that was there gets. None: what the clock says.
+        replace: the target may be there already; nobody may have it open then. What was there is kept beside it.
+        tell: told (what is being done, bytes or rows done, bytes or rows in all).
     Raises:
         BadBackup: it is damaged, or of another program.
         DatabaseTooNew: its schema is of a newer program.
@@ -75,7 +77,7 @@ def restore(  # noqa: PLR0913  (each is said by who asks for it)
     """
     with faults(backup.parent):
         manifest = read_manifest(backup)
-    if manifest.application_id != shape.application_id:
+    if shape.application_id not in {0, manifest.application_id}:
         raise BadBackup(f"{backup} is a backup of another program (application id {manifest.application_id:#x}).")
     refuse_newer(str(backup), manifest.schema_revision, shape.scripts)
     if is_postgresql(target):
@@ -85,7 +87,7 @@ def restore(  # noqa: PLR0913  (each is said by who asks for it)
                 "--to, and name it in DATABASE_URL."
             )
         return _into_server(backup, target, shape, manifest, tell)
-    place = Path(target).resolve()
+    place, at = Path(target).resolve(), at or datetime.now(UTC)
     if not replace and place.exists():
         raise Conflict(f"{target} is there already. Name a file that is not, or restore in place with the service stopped.")
     with faults(place.parent), _beside(place, manifest.database_bytes) as folder:

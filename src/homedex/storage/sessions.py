@@ -10,7 +10,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -133,6 +133,12 @@ class Sessions(ABC):
             raise Busy("the service is stopping. Try again in a moment.")
         if os.getpid() != self._process_id:
             raise RuntimeError("Sessions do not survive fork: their threads are the parent's. Open them in the child.")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Close every connection and end every thread. What is still open is rolled back."""

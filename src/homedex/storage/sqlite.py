@@ -277,6 +277,8 @@ def wal_bytes(path: str) -> int:
 def unavailable(path: str, error: apsw.Error) -> HomedexError:
     """The error of a database that could not be opened, in the words of the person who runs it."""
     folder = Path(path).parent
+    if isinstance(error, apsw.CantOpenError) and "://" in path:
+        return StorageUnavailable(f"{path} is a URL, and the path of a file is wanted: homedex.storage.target_of() makes it one.")
     if isinstance(error, apsw.CantOpenError) and not os.path.isdir(folder):  # noqa: PTH112  (pathlib raises for a long name)
         return StorageUnavailable(f"the folder {folder} does not exist. Create it, or correct DATABASE_URL.")
     if isinstance(error, apsw.CantOpenError) and os.path.isdir(path):  # noqa: PTH112

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, MetaData, Table
 
 from homedex.errors import BadSource, Conflict
 from homedex.storage import bulk_load
-from homedex.storage.copy_text import read_lines, stored, write_lines
+from homedex.storage.copy_text import first_not_carried, read_lines, stored, write_lines
 from homedex.storage.database import Database
 from homedex.storage.digests import Contents
 from homedex.storage.looking import look, schema_revision, snapshot, table_names
@@ -50,20 +50,20 @@ class Proof(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What both databases hold.
+    """What the databases of a program consist of: `Shape(Base.metadata, "migrations")`.
 
     Args:
         metadata: the tables to copy.
-        scripts: the migrations that make them.
+        scripts: the folder of migrations that make them; see `migrate.run_migrations`.
         application_id: see `sqlite.Options`.
         finish: makes in the target what follows from the rows, such as a search index; called in the transaction that wrote them.
         program: who writes, name and version.
     """
 
     metadata: MetaData
-    scripts: Path
-    application_id: int
-    finish: Callable[[Connection], None]
+    scripts: Path | str
+    application_id: int = 0
+    finish: Callable[[Connection], object] = lambda _: None
     program: str = "homedex.storage"
 
 
@@ -77,10 +77,17 @@ def transfer(source: str, target: str, shape: Shape, progress: Progress = lambda
     Returns: what was proved of each table.
     Raises:
         Conflict: the target is not empty or is the source, the source was written meanwhile, or a digest differs.
-        BadSource: the source is missing, has another schema, or has rows that the target's engine cannot keep.
+        BadSource: the source is missing, has another schema, rows that the target's engine cannot keep, or columns of a type
+            that is none of text, whole number, boolean, UtcDateTime, JsonText and Flag.
         StorageUnavailable: one of the two cannot be used.
         DatabaseTooNew: one of the two is of a newer program.
     """
+    unknown = first_not_carried(shape.metadata)
+    if unknown is not None:
+        raise BadSource(
+            f"{unknown.table.name}.{unknown.name} is {unknown.type!r}, which the two engines write differently. What can be copied "
+            "is text, whole numbers, booleans, UtcDateTime, JsonText and Flag. Nothing was changed."
+        )
     between = _Between()
     reader = threading.Thread(target=_read, args=(source, shape, between, moved), name="homedex-transfer", daemon=True)
     reader.start()
