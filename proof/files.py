@@ -7,18 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.processes import REPOSITORY
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, insert, text, update
 
-from homedex.storage import backup, looking
+from homedex.storage import BackupFolder, Database, Options, Shape, create_backup, open_connection
 from homedex.storage.backup_file import unpack
-from homedex.storage.backup_folder import BackupFolder
-from homedex.storage.checks import open_copy
-from homedex.storage.database import Database
-from homedex.storage.transfer import Shape
 from proof import ours, recipe
 from proof.child import DATABASE
 from proof.fault import Fault, Seen
@@ -35,8 +30,9 @@ COMMITS = "commits"
 
 SET = text("UPDATE devices SET readings = :readings WHERE device_id = :device_id")
 COUNT = update(Device).where(Device.device_id == COMMITS).values(readings=Device.readings + 1)
-COUNTED = select(Device.readings).where(Device.device_id == COMMITS)
-SHAPE = Shape(Base.metadata, Path(), 0, lambda _: None)
+COUNTED = f"SELECT readings FROM devices WHERE device_id = '{COMMITS}'"
+SHAPE = Shape(Base.metadata, "migrations")
+READ_ONLY = Options(read_only=True)
 
 
 # --- copied while it is written ---
@@ -114,7 +110,7 @@ def copies_in_the_recipe(folder: Path) -> Seen:
 
 
 def _commits(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT readings FROM devices WHERE device_id = ?", (COMMITS,)).fetchone()[0])
+    return int(connection.execute(COUNTED).fetchone()[0])
 
 
 def copies_in_ours(folder: Path) -> Seen:
@@ -122,13 +118,13 @@ def copies_in_ours(folder: Path) -> Seen:
     stale = 0
     with running("write-ours", folder / DATABASE):
         for _ in range(BACKUPS):
-            committed = looking.look(str(folder / DATABASE), lambda connection: connection.scalars(COUNTED).one())
-            made = backup.create(str(folder / DATABASE), kept, SHAPE, clock=lambda: datetime.now(UTC), reason="proof").backup
+            with closing(open_connection(str(folder / DATABASE), READ_ONLY)) as connection:
+                committed = next(connection.execute(COUNTED))[0]
+            made = create_backup(str(folder / DATABASE), kept, SHAPE).backup
             with unpacked.open("wb") as file:
                 unpack(made.path, file)
-            with closing(open_copy(unpacked)) as connection:
-                found = next(connection.execute("SELECT readings FROM devices WHERE device_id = ?", (COMMITS,)))[0]
-            stale += int(found) < committed
+            with closing(open_connection(str(unpacked), READ_ONLY)) as connection:
+                stale += next(connection.execute(COUNTED))[0] < committed
     verified = sum(one.verified_at is not None and one.problem is None for one in kept.all())
     return Seen(
         verified != BACKUPS or stale > 0,
@@ -152,7 +148,7 @@ def second_handle_in_the_recipe(folder: Path) -> Seen:
 
 
 def second_handle_in_ours(folder: Path) -> Seen:
-    return _second_handle("serve-ours", "looked at the file and backed it up", folder / DATABASE)
+    return _second_handle("serve-ours", "opened and closed the file once more, and backed it up", folder / DATABASE)
 
 
 def _second_handle(role: str, done: str, path: Path) -> Seen:
@@ -189,8 +185,8 @@ async def serve_as_ours(path: str) -> None:
 
     async with ours.opened(path) as sessions:
         await add(0, BEFORE)
-        looking.look(path, lambda connection: connection.execute(select(Device)).all())
-        backup.create(path, BackupFolder(Path(f"{path}.backups")), SHAPE, clock=lambda: datetime.now(UTC), reason="proof")
+        open_connection(path, READ_ONLY).close()
+        create_backup(path, BackupFolder(f"{path}.backups"), SHAPE)
         others_see(Path(path))
         await add(BEFORE, AFTER)
         await _tell(path)

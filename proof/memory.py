@@ -5,11 +5,10 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, create_engine, func, insert, select
 
-from homedex.storage.database import Database
-from homedex.storage.engine import create_engine
-from homedex.storage.sqlite import CACHE_BUDGET_KIB, Options
+from homedex.storage import Database
+from homedex.storage.sqlite import CACHE_BUDGET_KIB
 from proof import recipe
 from proof.child import DATABASE
 from proof.fault import Fault, Seen
@@ -42,7 +41,7 @@ def in_the_recipe(_: Path) -> Seen:
 async def in_ours(folder: Path) -> Seen:
     if not MEASURABLE:
         return UNKNOWN
-    _fill(create_engine(str(folder / DATABASE), Options()))
+    _fill(create_engine(f"sqlite+apsw:///{folder / DATABASE}"))
     before = _resident_mb()
     db = Database.open(str(folder / DATABASE), readers=CONNECTIONS - 1)
     met = threading.Barrier(CONNECTIONS - 1, timeout=30)

@@ -12,13 +12,11 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from bench.processes import REPOSITORY
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from homedex.errors import HomedexError, MigrationFailed
-from homedex.storage import migrate
-from homedex.storage.engine import create_engine
-from homedex.storage.sqlite import Options
+from homedex.storage import upgrade
 from proof import recipe
 from proof.child import DATABASE
 from proof.fault import Fault, Seen
@@ -82,7 +80,7 @@ def upgrade_as_the_recipe(path: Path, place: Path) -> None:
 
 
 def upgrade_as_ours(path: Path, place: Path) -> None:
-    migrate.upgrade(str(path), place)
+    upgrade(str(path), place)
 
 
 UPGRADES = {"recipe": upgrade_as_the_recipe, "ours": upgrade_as_ours}
@@ -91,7 +89,7 @@ UPGRADES = {"recipe": upgrade_as_the_recipe, "ours": upgrade_as_ours}
 @contextmanager
 def looked_at(side: str, path: Path) -> Iterator[Connection]:
     """A connection of this side's own library."""
-    engine = recipe.make_engine(str(path)) if side == "recipe" else create_engine(str(path), Options())
+    engine = recipe.make_engine(str(path)) if side == "recipe" else create_engine(f"sqlite+apsw:///{path}")
     try:
         with engine.connect() as connection:
             yield connection
@@ -131,16 +129,16 @@ def half_way_in_ours(folder: Path) -> Seen:
 
 
 def _half_way(side: str, folder: Path) -> Seen:
-    path, upgrade = folder / DATABASE, UPGRADES[side]
-    upgrade(path, scripts(folder, side, TABLES))
+    path = folder / DATABASE
+    UPGRADES[side](path, scripts(folder, side, TABLES))
     with suppress(SQLAlchemyError, MigrationFailed):
-        upgrade(path, scripts(folder, side, TABLES, HALF_WAY))
+        UPGRADES[side](path, scripts(folder, side, TABLES, HALF_WAY))
     with looked_at(side, path) as connection:
         half = inspect(connection).has_table("areas")
         revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
     again = "succeeds"
     try:
-        upgrade(path, scripts(folder, side, TABLES, AREAS))
+        UPGRADES[side](path, scripts(folder, side, TABLES, AREAS))
     except (SQLAlchemyError, MigrationFailed) as error:
         again = f"fails: {getattr(error, 'orig', error)}"
     left = "its first half is left" if half else "nothing of it is left"

@@ -8,19 +8,17 @@ from typing import Any
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import create_engine, select
 
 from homedex.fastapi import ReadSession, WriteSession, answer_errors
-from homedex.storage.engine import create_engine
 from homedex.storage.sessions import Sessions
-from homedex.storage.sqlite import Options
 from proof.models import Base, Device
 
 DATABASE_PATH = os.environ.get("DATABASE_PATH", "./app.db")
 
 
 def make_tables(path: str) -> None:
-    engine = create_engine(path, Options())
+    engine = create_engine(f"sqlite+apsw:///{path}")
     Base.metadata.create_all(engine)
     engine.dispose()
 

@@ -5,13 +5,11 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
-from sqlalchemy import Column, Integer, MetaData, Table, distinct, func, insert, select
+from sqlalchemy import Column, Integer, MetaData, Table, create_engine, distinct, func, insert, select
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
-from homedex.storage.engine import create_engine
-from homedex.storage.sqlite import Options
-from homedex.storage.types import UtcDateTime
+from homedex.storage import UtcDateTime
 from proof import recipe
 from proof.child import DATABASE
 from proof.fault import Fault, Seen
@@ -45,7 +43,7 @@ def in_the_recipe(_: Path) -> Seen:
 def in_ours(folder: Path) -> Seen:
     os.environ["TZ"] = "America/New_York"
     time.tzset()
-    engine = create_engine(str(folder / DATABASE), Options())
+    engine = create_engine(f"sqlite+apsw:///{folder / DATABASE}")
     sightings.metadata.create_all(engine)
     with engine.begin() as connection:
         connection.execute(insert(sightings), [{"seen_at": INSTANT}, {"seen_at": ELSEWHERE}, {"seen_at": datetime.now(UTC)}])
