@@ -1,6 +1,6 @@
 # Everything a person needs to run, test and measure Homedex. Only Python 3.11+ with venv, and make, must be there before.
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test test-slow test-variants test-contract test-home-assistant schema-fixture bench bench-quick bench-large proof lint format clean
+.PHONY: help serve demo example test test-slow test-variants test-contract test-home-assistant schema-fixture bench bench-quick bench-large proof lint format clean
 
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -18,6 +18,9 @@ serve: .venv/ready $(if $(findstring postgresql,$(DATABASE_URL)),.venv/ready-pos
 
 demo: .venv/ready  ## the same service on a scratch database with a made-up home
 	@$(BIN)/homedex demo
+
+example: .venv/ready-dev  ## serve examples/own_models: people's own models on the storage room
+	@cd examples/own_models && ../../$(BIN)/python -m uvicorn main:app
 
 test: .venv/ready-dev lint  ## run every check and every test that takes seconds (CI runs this)
 	$(BIN)/python -m pytest -q -n 2 -m "not slow and not home_assistant"

@@ -17,17 +17,9 @@ from bench.publish import filled
 
 from proof.child import ProofError, seen_by
 from proof.fault import Fault
-from proof.report import Found, block, table
+from proof.report import Found, blocks, table
 
 PAGE = REPOSITORY / "docs" / "fastapi-on-sqlite.md"
-BLOCK = "proof"
-NEW_PAGE = f"""# FastAPI on SQLite
-
-What goes wrong in the recipe that is most often copied, and what the storage room does instead.
-
-<!-- {BLOCK} -->
-<!-- /{BLOCK} -->
-"""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -46,15 +38,14 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     print(f"\n{table(found)}\n")
     if given.publish:
-        page = PAGE.read_text() if PAGE.exists() else NEW_PAGE
-        PAGE.write_text(filled(page, {BLOCK: block(found)}))
+        PAGE.write_text(filled(PAGE.read_text(), blocks(found)))
     return verdict(found, time.monotonic() - begun)
 
 
 def _arguments(words: Sequence[str] | None, known: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m proof", description="Show each fault of the recipe, on it and on ours.")
     parser.add_argument("faults", nargs="*", metavar="fault", help=f"of {', '.join(known)}; none means all")
-    parser.add_argument("--publish", action="store_true", help=f"write the table into {PAGE.relative_to(REPOSITORY)}")
+    parser.add_argument("--publish", action="store_true", help=f"write what was seen into {PAGE.relative_to(REPOSITORY)}")
     given = parser.parse_args(words)
     if unknown := [name for name in given.faults if name not in known]:
         parser.error(f"there is no fault {unknown[0]}; there are {', '.join(known)}")

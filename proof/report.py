@@ -48,7 +48,10 @@ def _row(cells: Sequence[str]) -> str:
     return "\n".join("  ".join(part.ljust(width) for part, width in zip(line, WIDTHS, strict=True)).rstrip() for line in lines)
 
 
-def block(found: Sequence[Found]) -> str:
-    """The same for the page, with when and where."""
+def blocks(found: Sequence[Found]) -> dict[str, str]:
+    """What the page has between its marks: the same table, with when and where, and each fault for itself."""
     rows = [HEAD, ["---"] * len(HEAD), *(one.cells for one in found)]
-    return f"Measured {taken_on()}.\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    whole = f"Measured {taken_on()}.\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return {"proof": whole} | {
+        f"fault {one.fault.name}": f"- In the recipe: {one.recipe.text}.\n- Here: {one.ours.text}." for one in found
+    }

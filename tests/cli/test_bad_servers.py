@@ -1,6 +1,5 @@
 """A PostgreSQL server that cannot be used: one line that says why, an exit code, no traceback, and never the password."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from homedex.registry import schema
+from ports import free_port
 from servers import Server, started
 from service import environment, homedex
 
@@ -17,11 +17,6 @@ pytestmark = pytest.mark.slow
 SECRET = "s3cr/t#?:%x"
 ENCODED = "s3cr%2Ft%23%3F%3A%25x"
 NO_ASYNCPG = "import sys; sys.modules['asyncpg'] = None; from homedex.__main__ import main; main()"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -182,7 +182,7 @@ def test_revisions_follow_one_another_whatever_their_names(tmp_path: Path) -> No
         tmp_path / "scripts",
         zz="revision = 'f0'\ndown_revision = None",
         aa='revision: str = "9c"\ndown_revision: Union[str, Sequence[str], None] = "f0"  # a remark',
-        bb="revision = 'a1'\ndown_revision = 'f0'",
+        bb="revision, down_revision = 'a1', 'f0'",
         mm="revision = '33'\ndown_revision = ('9c', 'a1')",
         env="import nothing",
     )

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from homedex.storage.database import Database
     from homedex.storage.json_sql import json_array, json_row, json_rows
     from homedex.storage.migrate import run_migrations, upgrade
+    from homedex.storage.orm import session_on
     from homedex.storage.restore import restore as restore_backup
+    from homedex.storage.sessions import Sessions
     from homedex.storage.sqlite import Options, open_connection
     from homedex.storage.transfer import Shape
     from homedex.storage.types import Flag, JsonText, UtcDateTime
@@ -27,6 +29,7 @@ __all__ = [
     "JsonText",
     "Keep",
     "Options",
+    "Sessions",
     "Shape",
     "UtcDateTime",
     "create_backup",
@@ -36,6 +39,7 @@ __all__ = [
     "open_connection",
     "restore_backup",
     "run_migrations",
+    "session_on",
     "target_of",
     "upgrade",
     "verify_backup",
@@ -48,6 +52,7 @@ _PLACES = {
     "JsonText": "types",
     "Keep": "backup_folder",
     "Options": "sqlite",
+    "Sessions": "sessions",
     "Shape": "transfer",
     "UtcDateTime": "types",
     "create_backup": "backup:create",
@@ -57,6 +62,7 @@ _PLACES = {
     "open_connection": "sqlite",
     "restore_backup": "restore:restore",
     "run_migrations": "migrate",
+    "session_on": "orm",
     "target_of": "urls",
     "upgrade": "migrate",
     "verify_backup": "backup:verify",

@@ -4,10 +4,10 @@ Source: SQLite's Alembic runs are not transactional by default, a failed one lea
 on deleted every child row (Alembic 1.20.1, measured 2026-11).
 """
 
+import ast
 import logging
 import re
 import time
-from ast import literal_eval
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -41,9 +41,6 @@ QUIET_S = 1.0
 WAITING = "another process is migrating %s, or writing much to it; waiting for it to end"
 SAID_LENGTH = 300
 
-ASSIGNED = re.compile(r"^(revision|down_revision)\b[^=\n]*=\s*(.+)$", re.MULTILINE)
-"""How a migration says what it is, and what it comes after."""
-
 
 def head_revision(scripts: Path | str) -> str:
     """The newest revision that the folder of migrations knows."""
@@ -76,11 +73,22 @@ def known_revisions(scripts: Path | str) -> list[str]:
 def _said(file: Path, text: str) -> tuple[str, tuple[str, ...]]:
     """A migration's revision, and those that it comes after."""
     try:
-        said = {name: literal_eval(value) for name, value in ASSIGNED.findall(text)}
+        said = dict(_assigned(ast.parse(text)))
         before = said.get("down_revision")
         return said["revision"], (before,) if isinstance(before, str) else tuple(before or ())
     except (KeyError, ValueError, SyntaxError, TypeError):
         raise BadSetting(f"{file} does not say `revision = ` and `down_revision = ` as Alembic's migrations do.") from None
+
+
+def _assigned(module: ast.Module) -> Iterator[tuple[str, Any]]:
+    """Each of the two names that the module gives a value; also where both are in one line."""
+    for statement in module.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+            names = [ast.unparse(one) for one in (target.elts if isinstance(target, ast.Tuple) else [target])]
+            if not {"revision", "down_revision"}.isdisjoint(names):
+                value = ast.literal_eval(statement.value)
+                yield from zip(names, value if isinstance(target, ast.Tuple) else [value], strict=True)
 
 
 def schema_revision(connection: apsw.Connection) -> str | None:
