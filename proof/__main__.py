@@ -37,9 +37,10 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"proof: {error}", file=sys.stderr)
         return 1
     print(f"\n{table(found)}\n")
-    if given.publish:
+    code = verdict(found, time.monotonic() - begun)
+    if given.publish and code == 0:
         PAGE.write_text(filled(PAGE.read_text(), blocks(found)))
-    return verdict(found, time.monotonic() - begun)
+    return code
 
 
 def _arguments(words: Sequence[str] | None, known: Sequence[str]) -> argparse.Namespace:
