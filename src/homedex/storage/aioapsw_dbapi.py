@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.util import await_only
@@ -63,16 +63,6 @@ class Done(NamedTuple):
     rows: list[Row]
 
 
-class Flush(Protocol):
-    """Brings to the disk what was committed before it is asked."""
-
-    def now(self) -> None:
-        """On the thread that asks."""
-
-    async def reached(self) -> None:
-        """Beside the event loop, once for all who wait."""
-
-
 def connect(
     database: str,
     *,
@@ -94,7 +84,7 @@ class Connection(AdaptedConnection):
         begin: what a transaction starts with; None lets each statement commit by itself.
         reads: whether it refuses writes; the end of a transaction is then not waited for.
         turns: where several connections share a worker that writes: whose transaction may begin.
-        flush: where a COMMIT has not reached the disk yet when it returns: what sees to that.
+        needs_flush: a COMMIT has not reached the disk yet when it returns: the worker sees to that.
         check: called on the worker's thread before a transaction begins; what it raises keeps it from beginning.
     """
 
@@ -104,7 +94,7 @@ class Connection(AdaptedConnection):
             "_check",
             "_ending",
             "_expired",
-            "_flush",
+            "_needs_flush",
             "_inside",
             "_lingering",
             "_loop",
@@ -125,14 +115,14 @@ class Connection(AdaptedConnection):
         *,
         reads: bool = False,
         turns: Turns | None = None,
-        flush: Flush | None = None,
+        needs_flush: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = worker
         self.begin: str | None = begin
         self.default_begin = begin
         self.place = "a place unknown"
-        self._reads, self._turns, self._flush, self._check = reads, turns, flush, check
+        self._reads, self._turns, self._needs_flush, self._check = reads, turns, needs_flush, check
         self._loop = asyncio.get_running_loop()
         self._turn: Turn | None = None
         self._call: Call | None = None
@@ -223,15 +213,10 @@ class Connection(AdaptedConnection):
             self._undo()
 
     async def _commit(self) -> None:
-        turn, flush, self._open = self._turn, self._flush, False
-        alone = turn is None or self._turns is None or not self._turns.waiting_count
-        if turn is not None:
-            turn.finish()
-        call = self._connection.submit(self._commit_now if flush is None or not alone else self._commit_and_flush, is_end=True)
+        self._open = False
+        call = self._connection.submit(self._commit_now, is_end=True, needs_flush=self._needs_flush)
         self._end_turn()  # what the next one asks for comes after this
-        await ended(call.future)
-        if flush is not None and not alone:
-            await flush.reached()
+        await call.ended()
 
     def _commit_now(self, raw: apsw_dbapi.Connection) -> None:
         try:
@@ -243,11 +228,6 @@ class Connection(AdaptedConnection):
             raise
         finally:
             self._inside = False
-
-    def _commit_and_flush(self, raw: apsw_dbapi.Connection) -> None:
-        self._commit_now(raw)
-        assert self._flush is not None  # noqa: S101  (asked before)
-        self._flush.now()
 
     def _roll_back_now(self, raw: apsw_dbapi.Connection) -> None:
         if self._inside:
@@ -263,7 +243,7 @@ class Connection(AdaptedConnection):
             return
         call = self._undo()
         if call is not None:
-            await_only(ended(call.future))
+            await_only(call.ended())
 
     def _end_later(self) -> None:
         self._ending, self._pending, self._open = self._ending or self._open, False, False
@@ -307,21 +287,6 @@ class Connection(AdaptedConnection):
                 self._loop.call_soon_threadsafe(self._undo)
         if self._turns is None:
             self._connection.stop()
-
-
-async def ended(future: "asyncio.Future[Any]") -> None:
-    """Wait for what may not be stopped; a caller who is cancelled meanwhile is so afterwards."""
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.shield(future)
-        except asyncio.CancelledError as error:
-            cancelled = error
-        except Exception:  # noqa: BLE001  (raised below)
-            break
-    if cancelled is not None:
-        raise cancelled from future.exception()
-    future.result()
 
 
 class Cursor:

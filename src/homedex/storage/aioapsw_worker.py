@@ -1,6 +1,7 @@
 """A thread that holds one SQLite connection and runs, in order, what an event loop asks of it."""
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -21,12 +22,14 @@ class Call:
 
     Args:
         is_end: it ends something, so it is done even if its caller has given up.
+        needs_flush: its answer has to wait until what it did is on the disk.
     """
 
-    __slots__ = ("cancelled", "future", "is_end", "loop", "work")
+    __slots__ = ("_outcome", "cancelled", "future", "is_end", "loop", "needs_flush", "work")
 
-    def __init__(self, work: Work, *, is_end: bool) -> None:
-        self.work, self.is_end = work, is_end
+    def __init__(self, work: Work, *, is_end: bool, needs_flush: bool = False) -> None:
+        self.work, self.is_end, self.needs_flush = work, is_end, needs_flush
+        self._outcome: tuple[Any, BaseException | None] | None = None
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self.loop.create_future()
         self.cancelled = False
@@ -43,7 +46,24 @@ class Call:
         except RuntimeError:  # the loop has been closed: nobody is waiting any more
             log.debug("an answer had no loop to go to")
 
+    async def ended(self) -> None:
+        """Wait for what may not be stopped; a caller who is cancelled meanwhile is so afterwards. Raises what the work raised."""
+        cancelled: asyncio.CancelledError | None = None
+        while self._outcome is None:
+            try:
+                await self.future
+            except asyncio.CancelledError as given_up:
+                cancelled, self.future = given_up, self.loop.create_future()
+            except Exception:  # noqa: BLE001  (raised below)
+                break
+        failed = None if self._outcome is None else self._outcome[1]
+        if cancelled is not None:
+            raise cancelled from failed
+        if failed is not None:
+            raise failed
+
     def _settle(self, result: Any, error: BaseException | None) -> None:
+        self._outcome = (result, error)
         if self.future.done():
             return
         if error is None:
@@ -51,6 +71,41 @@ class Call:
         else:
             self.future.set_exception(error)
             self.future.exception()  # not everybody who has something ended waits for it
+
+
+class Flusher:
+    """A thread that flushes, once for all who came since the last time, and answers them then."""
+
+    def __init__(self, flush: Callable[[], None]) -> None:
+        self._flush = flush
+        self._waiting: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._live, name="homedex-flush", daemon=True)
+        self._thread.start()
+
+    def add(self, call: Call) -> None:
+        """Answer a call after the next flush."""
+        self._waiting.put(call)
+
+    def stop(self) -> None:
+        """Answer who waits, and end the thread."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _live(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            calls: list[Call | None] = [first]
+            with contextlib.suppress(queue.Empty):
+                while calls[-1] is not None:
+                    calls.append(self._waiting.get_nowait())
+            error: BaseException | None = None
+            try:
+                self._flush()
+            except BaseException as failed:  # noqa: BLE001  (it belongs to the callers)
+                error = failed
+            for call in calls:
+                if call is None:
+                    return
+                call.answer(None, error)
 
 
 class Worker:
@@ -61,9 +116,20 @@ class Worker:
         options: how it is opened.
         limit_s: longest single piece of work, in seconds; None for no limit.
         prepare: done to the connection once it is open.
+        flush: brings to the disk what was committed, where COMMIT does not; None where it does. It is called on another thread, for
+            all who wait for it by then, so that nobody's flush stands in the way of who writes next.
     """
 
-    def __init__(self, file: str, options: Options, *, limit_s: float | None = None, prepare: Work = lambda _: None) -> None:
+    def __init__(
+        self,
+        file: str,
+        options: Options,
+        *,
+        limit_s: float | None = None,
+        prepare: Work = lambda _: None,
+        flush: Callable[[], None] | None = None,
+    ) -> None:
+        self._flusher = None if flush is None else Flusher(flush)
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._running: Call | None = None
         self._opened = Call(lambda _: None, is_end=True)
@@ -80,9 +146,9 @@ class Worker:
             self.stop()
             raise
 
-    def submit(self, work: Work, *, is_end: bool = False) -> Call:
+    def submit(self, work: Work, *, is_end: bool = False, needs_flush: bool = False) -> Call:
         """Have work done without waiting for it; see `Call`."""
-        call = Call(work, is_end=is_end)
+        call = Call(work, is_end=is_end, needs_flush=needs_flush)
         self._calls.put(call)
         return call
 
@@ -121,6 +187,8 @@ class Worker:
         except BaseException as error:  # noqa: BLE001  (it could not be prepared)
             self._opened.answer(None, error)
         finally:
+            if self._flusher is not None:
+                self._flusher.stop()
             connection.close()
             self._closed.answer(None, None)
 
@@ -140,7 +208,10 @@ class Worker:
         except BaseException as error:  # noqa: BLE001  (it belongs to the caller)
             call.answer(None, error)
         else:
-            call.answer(result, None)
+            if self._flusher is not None and call.needs_flush:
+                self._flusher.add(call)
+            else:
+                call.answer(result, None)
         finally:
             deadline.stop()
             self._running = None

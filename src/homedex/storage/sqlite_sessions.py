@@ -1,6 +1,7 @@
 """The Sessions of a SQLite file: readers with a thread each, and one thread that writes for all."""
 
 import asyncio
+from functools import partial
 from typing import Any, Literal, Self
 
 from sqlalchemy import URL
@@ -18,7 +19,7 @@ from homedex.storage.lanes import identity
 from homedex.storage.sessions import OPENED_AT, Sessions, pool_timeout
 from homedex.storage.sqlite import CACHE_BUDGET_KIB, MEMORY, PUT_BACK, Options, open_connection
 from homedex.storage.turns import Turns
-from homedex.storage.wal_flush import WalFlush
+from homedex.storage.wal_flush import flush_log
 
 WRITER_SHARE = 4
 """The writer's page cache is this many times a reader's; see `sqlite_database`."""
@@ -58,9 +59,9 @@ class SqliteSessions(Sessions):
         self.busy_timeout_s = busy_timeout_s
         share_kib = page_cache_kib // (readers + WRITER_SHARE)
         base: dict[str, Any] = {"busy_timeout_s": busy_timeout_s, "application_id": application_id, "create": False}
-        # The disk is `WalFlush`'s business, so that one who commits need not wait for another's flush.
+        # The disk is `flush_log`'s business, so that one who writes need not wait for another's flush.
         self._write_options = Options(cache_kib=share_kib * WRITER_SHARE, synchronous="NORMAL", **base)
-        self._flush = WalFlush(path) if synchronous == "FULL" else None
+        self._needs_flush = synchronous == "FULL"
         self._turns = Turns(limit_s=write_deadline_s, wait_s=busy_timeout_s, queue_limit=queue_limit)
         self._damage = Damage(path)
         self._file = identity(path)
@@ -89,11 +90,12 @@ class SqliteSessions(Sessions):
     async def _connect(self) -> Connection:
         async with self._starting:
             if self._worker is None:
-                worker = Worker(self.path, self._write_options, prepare=aioapsw_dialect.add_regexp)
+                prepare, flush = aioapsw_dialect.add_regexp, partial(flush_log, self.path)
+                worker = Worker(self.path, self._write_options, prepare=prepare, flush=flush)
                 await worker.start()
                 self._worker = worker
         begin = begin_statement(self._write_options)
-        return Connection(self._worker, begin, turns=self._turns, flush=self._flush, check=self._check)
+        return Connection(self._worker, begin, turns=self._turns, needs_flush=self._needs_flush, check=self._check)
 
     def _check(self) -> None:
         """Refuse to write what would be spread, or gone: into a file that is damaged, or not the one at its path any more."""
@@ -121,5 +123,3 @@ class SqliteSessions(Sessions):
             worker, self._worker = self._worker, None
             worker.stop()
             await worker.stopped()
-        if self._flush is not None:
-            self._flush.close()

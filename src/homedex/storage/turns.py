@@ -1,6 +1,7 @@
 """Turns: who may write now, one at a time, in the order in which they asked, each for a limited time."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 
@@ -18,7 +19,7 @@ class Turns:
 
     def __init__(self, *, limit_s: float | None, wait_s: float, queue_limit: int) -> None:
         self.limit_s, self.wait_s, self.queue_limit = limit_s, wait_s, queue_limit
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[bool]] = deque()
         self._holder: Turn | None = None
         self._granted = False  # to one who has not begun yet
 
@@ -38,23 +39,26 @@ class Turns:
         """
         if self._holder is None and not self._granted:
             return self._start(place, expire)
-        if len(self._waiting) >= self.queue_limit:
+        if self.waiting_count >= self.queue_limit:
             raise Busy(f"{self.queue_limit} sessions wait to write already. Try again in a moment.")
-        granted = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        granted: asyncio.Future[bool] = loop.create_future()
         self._waiting.append(granted)
+        waits = loop.call_later(self.wait_s, _settle, granted, False)  # noqa: FBT003  (the future's value)
         try:
-            async with asyncio.timeout(self.wait_s):
-                await granted
-        except BaseException as error:
-            if granted.done() and not granted.cancelled():  # it came in the same instant: to the next
+            is_granted = await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled() and granted.result():  # it came in the same instant: to the next
                 self._granted = False
                 self._call_next()
-            elif granted in self._waiting:
-                self._waiting.remove(granted)
-            if isinstance(error, TimeoutError):
-                holder = "another one" if self._holder is None else f"the one opened at {self._holder.place}"
-                raise Busy(f"no session could write for {self.wait_s:g} s; {holder} holds the turn. Try again.") from None
             raise
+        finally:
+            waits.cancel()
+            with contextlib.suppress(ValueError):  # it has been called
+                self._waiting.remove(granted)
+        if not is_granted:
+            holder = "another one" if self._holder is None else f"the one opened at {self._holder.place}"
+            raise Busy(f"no session could write for {self.wait_s:g} s; {holder} holds the turn. Try again.")
         return self._start(place, expire)
 
     def _start(self, place: str, expire: Callable[[HeldTooLong], None]) -> "Turn":
@@ -69,11 +73,17 @@ class Turns:
 
     def _call_next(self) -> None:
         while self._waiting:
-            granted = self._waiting.popleft()
-            if not granted.done():
+            if _settle(self._waiting.popleft(), True):  # noqa: FBT003
                 self._granted = True
-                granted.set_result(None)
                 return
+
+
+def _settle(granted: "asyncio.Future[bool]", value: bool) -> bool:
+    """Whether it was still waited for."""
+    if granted.done():
+        return False
+    granted.set_result(value)
+    return True
 
 
 class Turn:
