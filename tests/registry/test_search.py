@@ -33,7 +33,7 @@ from servers import write
 
 V1 = "/api/v1"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-EFFORT = 20 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 1
+EFFORT = 40 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 1
 
 
 def put(client: TestClient, path: str, **facts: Any) -> Any:
@@ -403,7 +403,7 @@ async def write_all(database: Database, writes: list[Write], now: datetime) -> N
 
 
 def test_the_index_is_what_it_would_be_made_anew_after_any_writes(migrated: Path) -> None:
-    @settings(max_examples=40 * EFFORT, deadline=None)
+    @settings(max_examples=20 * EFFORT, deadline=None)
     @given(st.lists(st.lists(WRITES, min_size=1, max_size=4), min_size=2, max_size=8))
     def holds_always(writes: list[list[Write]]) -> None:
         with opened(migrated) as (database, connection), asyncio.Runner() as runner:
@@ -422,7 +422,7 @@ def test_any_search_is_answered_and_any_name_finds_its_own(migrated: Path) -> No
         pairs = [("q", q), ("facet", "source_id"), *query.items()]
         return DEVICES.page(connection, DEVICES.questions.read(pairs, now=NOW))[0]
 
-    @settings(max_examples=60 * EFFORT, deadline=None)
+    @settings(max_examples=30 * EFFORT, deadline=None)
     @given(TEXT, TEXT)
     @example('"*" NEAR(x) AND', "^:()")
     @example("Küche \U0001f4a1", "-")

@@ -196,7 +196,7 @@ async def test_a_power_cut_loses_nothing_acknowledged(tmp_path: Path, disk: Disk
 
 
 @pytest.mark.parametrize("door", [by_database, by_sessions])
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 async def test_a_power_cut_with_synchronous_normal_loses_no_more_than_a_tail(
     tmp_path: Path, disk: Disk, door: Door, seed: int
 ) -> None:
