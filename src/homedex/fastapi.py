@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
-from sqlalchemy.exc import IntegrityError, NoResultFound
+from sqlalchemy.exc import DataError, IntegrityError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
-from homedex.errors import Conflict, HomedexError, NotFound
+from homedex.errors import Conflict, HomedexError, Invalid, NotFound
 from homedex.storage import migrate
 from homedex.storage.sessions import Sessions
 
@@ -87,16 +87,20 @@ def _place(request: HTTPConnection) -> str:
 def answer_errors(app: FastAPI) -> None:
     """Have the app answer errors of the database as problem documents (RFC 9457). Without it they are 500.
 
-    Those of `homedex.errors` have their status and `Retry-After`; a broken rule of the schema is 409, and what `session.get_one` or
-    `.one()` did not find 404. Call it before the app starts.
+    Those of `homedex.errors` have their status and `Retry-After`; a broken rule of the schema is 409, a value that no column takes
+    422, and what `session.get_one` or `.one()` did not find 404. Call it before the app starts.
     """
-    for kind in (HomedexError, IntegrityError, NoResultFound):
+    for kind in (HomedexError, IntegrityError, DataError, NoResultFound):
         app.add_exception_handler(kind, _answer)
 
 
-async def _answer(_: Request, error: Exception) -> Response:
+async def _answer(request: HTTPConnection, error: Exception) -> Response:
+    if not isinstance(request, Request):
+        raise error  # a websocket, which takes no answers
     if isinstance(error, IntegrityError):
-        error = Conflict("a row that is there, or one that is not, does not allow it. Nothing was written.")
+        error = Conflict("a rule of the schema does not allow it.")
+    elif isinstance(error, DataError):
+        error = Invalid("a value is larger than its column takes, or of another kind.")
     elif isinstance(error, NoResultFound):
         error = NotFound("there is none with this id.")
     assert isinstance(error, HomedexError)  # noqa: S101  (it is called for no others)

@@ -61,6 +61,23 @@ async def test_what_breaks_a_rule_is_an_error_and_touches_nobody_else(db: Databa
     assert await db.read(count) == 1
 
 
+async def test_an_object_of_another_session_is_refused(db: Database) -> None:
+    (thing,) = await db.write(add, "lamp")
+
+    def again(connection: Connection, *, merged: bool) -> None:
+        with session_on(connection) as session:
+            thing.name = "door"
+            if merged:
+                session.merge(thing)
+            else:
+                session.add(thing)  # run twice, it would send nothing the second time
+
+    with pytest.raises(RuntimeError, match="inside the function"):
+        await db.write(again, merged=False)
+    await db.write(again, merged=True)
+    assert await db.read(lambda connection: connection.scalar(select(Thing.name))) == "door"
+
+
 async def test_commit_in_it_is_no_commit(db: Database) -> None:
     def commit_and_fail(connection: Connection) -> None:
         with session_on(connection) as session:

@@ -4,10 +4,11 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import ForeignKey, Text, func, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -162,14 +163,14 @@ async def test_all_reads_of_a_session_see_one_snapshot(sessions: Sessions) -> No
 
 
 async def test_a_session_for_reading_refuses_to_write(sessions: Sessions) -> None:
-    with pytest.raises(DBAPIError):
+    with pytest.raises(RuntimeError, match="WriteSession"):
         async with sessions.read() as session:
             session.add(Counter(id=2, n=0))
             await session.flush()
-    with pytest.raises(RuntimeError, match="open one with write"):
+    with pytest.raises(RuntimeError, match="open one with"):
         async with sessions.read() as session:
             (await session.get_one(Counter, 1)).n = 9
-    with pytest.raises(RuntimeError, match="open one with write"):
+    with pytest.raises(RuntimeError, match="open one with"):
         async with sessions.read() as session:
             session.add(Counter(id=3, n=0))
     assert await count(sessions) == 0
@@ -356,3 +357,153 @@ async def test_a_session_can_be_used_as_any_other(sessions: Sessions) -> None:
         await session.refresh(note)
         await session.delete(note)
     assert await notes(sessions) == 0
+
+
+async def test_who_comes_after_one_that_expired_is_not_told_of_it(hasty: Sessions) -> None:
+    for _ in range(3):
+        with pytest.raises(HeldTooLong):
+            async with hasty.write() as session:
+                await session.execute(text("UPDATE counters SET n = 5"))
+                await asyncio.sleep(0.5)
+        async with hasty.write() as session:
+            await session.execute(text("UPDATE counters SET n = n + 1"))
+    assert await count(hasty) == 3
+
+
+@pytest.mark.sqlite
+async def test_one_that_expired_and_began_anew_is_told_of_its_own_error(hasty: Sessions) -> None:
+    with pytest.raises(LookupError):
+        async with hasty.write() as session:
+            await session.execute(text("UPDATE counters SET n = 5"))
+            await asyncio.sleep(0.5)
+            with pytest.raises((HeldTooLong, DBAPIError)):
+                await session.execute(text("UPDATE counters SET n = 6"))
+            await session.rollback()
+            await session.execute(text("UPDATE counters SET n = 7"))
+            await session.commit()
+            raise LookupError
+    assert await count(hasty) == 7
+
+
+async def test_another_process_that_keeps_the_lock_is_what_is_told_of(empty: str) -> None:
+    sessions = await made(empty, write_deadline_s=0.5, busy_timeout_s=1.5)
+    other = Sessions.open(empty)
+    async with other.write() as holding:
+        await holding.execute(text("UPDATE counters SET n = 1"))
+        with pytest.raises(Busy, match="another process holds"):
+            async with sessions.write() as session:
+                await session.execute(text("UPDATE counters SET n = 2"))
+    async with sessions.write() as session:
+        await session.execute(text("UPDATE counters SET n = n + 1"))
+    assert await count(sessions) == 2
+    await sessions.close()
+    await other.close()
+
+
+async def test_autocommit_is_refused(sessions: Sessions) -> None:
+    with pytest.raises(RuntimeError, match="AUTOCOMMIT"):
+        async with sessions.write() as session:
+            await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+    async with sessions.write() as session:
+        (await session.get_one(Counter, 1)).n = 5
+        await session.flush()
+        await session.rollback()
+    assert await count(sessions) == 0
+
+
+async def test_a_session_cannot_be_used_after_its_block(sessions: Sessions) -> None:
+    async with sessions.write() as session:
+        pass
+    async with sessions.read() as reading:
+        pass
+    for one in (session, reading):
+        with pytest.raises(InvalidRequestError, match="permanently closed"):
+            await one.execute(select(Counter))
+
+
+@pytest.mark.sqlite  # on PostgreSQL SQLAlchemy refuses two at once by itself
+async def test_a_statement_that_comes_after_its_session_has_ended_writes_nothing(sessions: Sessions) -> None:
+    late: list[asyncio.Task[object]] = []
+    async with sessions.write() as holding:
+        await holding.execute(text("UPDATE counters SET n = n"))
+
+        async def two_at_once() -> None:
+            async with sessions.write() as session:
+                for number in (1, 2):
+                    add = session.execute(text(f"INSERT INTO notes VALUES ({number}, 1, 'note {number}')"))
+                    late.append(asyncio.create_task(add))
+                await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
+                raise LookupError
+
+        task = asyncio.create_task(two_at_once())
+        await asyncio.sleep(0.1)
+    with pytest.raises(Exception):  # noqa: B017, PT011  (LookupError, or SQLAlchemy's word for two at once)
+        await task
+    await asyncio.wait(late)
+    for one in late:
+        one.exception()
+    async with sessions.write() as session:
+        await session.execute(text("UPDATE counters SET n = n"))
+    assert await notes(sessions) == 0
+
+
+async def test_closing_while_some_write_and_some_wait_ends_all_of_them(empty: str) -> None:
+    sessions = await made(empty)
+    began = asyncio.Event()
+
+    async def write(*, first: bool) -> None:
+        async with sessions.write() as session:
+            await session.execute(text("UPDATE counters SET n = n + 1"))
+            began.set()
+            if first:
+                await asyncio.sleep(0.5)
+            await session.execute(text("UPDATE counters SET n = n + 1"))
+
+    async def read() -> None:
+        async with sessions.read() as session:
+            await session.execute(select(Counter))
+            await asyncio.sleep(0.5)
+
+    tasks = [asyncio.create_task(write(first=True)), asyncio.create_task(read())]
+    await began.wait()
+    tasks += [asyncio.create_task(write(first=False)) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    await sessions.close()
+    async with asyncio.timeout(20):
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(one, Exception) for one in [outcomes[0], *outcomes[2:]])
+    assert all(isinstance(one, Busy) for one in outcomes[2:])
+    after = Sessions.open(empty)
+    assert await count(after) == 0
+    await after.close()
+
+
+async def test_a_stream_left_unfinished_keeps_no_snapshot(sessions: Sessions) -> None:
+    async with sessions.write() as session:
+        session.add_all(Note(counter_id=1, words=f"note {number}") for number in range(3000))
+    kept = []
+    async with sessions.read() as session:
+        result = await session.stream(select(Counter.n, Note.id).join(Note))
+        await result.fetchone()
+        kept.append(result)
+    async with sessions.write() as session:
+        (await session.get_one(Counter, 1)).n = 7
+    assert await count(sessions) == 7
+    async with sessions.write() as session:
+        result = await session.stream(select(Note))
+        await result.fetchone()
+        kept.append(result)
+    async with sessions.write() as session:
+        (await session.get_one(Counter, 1)).n = 8
+    assert await count(sessions) == 8
+
+
+@pytest.mark.sqlite
+async def test_where_the_process_stands_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sessions = await made("some.db")
+    monkeypatch.chdir("/")
+    async with sessions.write() as session:
+        (await session.get_one(Counter, 1)).n = 1
+    assert await count(sessions) == 1
+    await sessions.close()

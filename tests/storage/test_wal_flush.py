@@ -86,7 +86,10 @@ async def test_a_disk_that_fails_is_said(tmp_path: Path, monkeypatch: pytest.Mon
         patch.setattr(wal_flush, "_sync", fail)
         outcomes = await asyncio.gather(*(write(sessions, number) for number in range(count)), return_exceptions=True)
     assert [type(one) for one in outcomes] == [StorageUnavailable] * count
-    await write(sessions, 100)
+    with pytest.raises(StorageUnavailable, match="Nothing was written"):  # it would come after a gap in the log
+        await write(sessions, 100)
+    await sessions.close()
+    await write(sessions := Sessions.open(str(tmp_path / "some.db")), 100)
     await sessions.close()
 
 

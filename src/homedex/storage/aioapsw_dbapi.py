@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.util import await_only
 
-from homedex.errors import HeldTooLong
+from homedex.errors import Busy, HeldTooLong, HomedexError
 from homedex.storage import apsw_dbapi
 from homedex.storage.aioapsw_worker import Call, Worker
 from homedex.storage.apsw_dbapi import (  # noqa: F401  (SQLAlchemy looks for all of them in this module)
@@ -51,7 +51,7 @@ LINGER_S = 0.02
 """How long a snapshot that is done with may stay open, in seconds. The next statement ends it on its way; to wake the thread for
 that alone took as long as reading a row does (2026-11)."""
 
-UNDONE = "SQLite has undone the transaction after an error in it. Nothing of it is kept: roll back, and begin anew."
+UNDONE = "the transaction is over: SQLite has undone it after an error, or it never began. Roll back, and begin anew."
 
 
 class Done(NamedTuple):
@@ -69,9 +69,14 @@ def connect(
     options: Options = DEFAULTS,
     limit_s: float | None = None,
     prepare: Callable[[Any], None] = lambda _: None,
+    finish: Callable[[Any], None] = lambda _: None,
 ) -> "Connection":
-    """An open connection on a thread of its own, which ends with it. Inside `greenlet_spawn` only, as all that is here."""
-    worker = Worker(database, options, limit_s=limit_s, prepare=prepare)
+    """An open connection on a thread of its own, which ends with it. Inside `greenlet_spawn` only, as all that is here.
+
+    Args:
+        limit_s, prepare, finish: see `Worker`.
+    """
+    worker = Worker(database, options, limit_s=limit_s, prepare=prepare, finish=finish)
     await_only(worker.start())
     return Connection(worker, begin_statement(options), reads=options.query_only)
 
@@ -104,7 +109,7 @@ class Connection(AdaptedConnection):
             "_turn",
             "_turns",
         ),
-        *("begin", "default_begin", "place"),
+        *("begin", "default_begin", "place", "streams"),
     )
     _connection: Worker  # type: ignore[assignment]
 
@@ -131,12 +136,8 @@ class Connection(AdaptedConnection):
         self._inside = False  # it has begun. Set on the worker's thread only, for that may not end another's transaction
         self._ending = False  # it only read, and is done with; nobody has told the worker yet
         self._lingering: asyncio.TimerHandle | None = None
-        self._expired: HeldTooLong | None = None
-
-    @property
-    def autocommit(self) -> bool:
-        """Whether each statement commits by itself."""
-        return self.begin is None
+        self._expired: HomedexError | None = None
+        self.streams: list[apsw_dbapi.Cursor] = []  # that are being read. On the worker's thread only
 
     def start(self) -> None:
         """Have the next statement begin a transaction."""
@@ -147,8 +148,8 @@ class Connection(AdaptedConnection):
         return await_only(self._run(work))
 
     async def _run(self, work: Callable[[apsw_dbapi.Connection], T]) -> T:
-        if self._pending and self._turns is not None and self._turn is None:
-            self._turn = await self._turns.take(self.place, self._expire)
+        if self._pending and self._turns is not None:
+            await self._take_turn(self._turns)
         begin, self._pending = self.begin if self._pending else None, False
         ending, self._ending = self._ending, False
         self._open = self._open or begin is not None
@@ -177,8 +178,15 @@ class Connection(AdaptedConnection):
                 raise self._expired from None
             raise
 
+    async def _take_turn(self, turns: Turns) -> None:
+        turn = await turns.take(self.place, self._expire)
+        if not self._pending or self._turn is not None:  # ended meanwhile, or another statement of it came first
+            turn.end()
+            raise InterfaceError("two statements at once in one session: await the first, then send the second")
+        self._turn = turn
+
     def _expire(self, error: HeldTooLong) -> None:
-        self._expired = error
+        self._expired = error if self._inside else Busy("another process holds the database's write lock. Try again.")
         if self._call is not None:
             self._call.cancelled = True
         self._undo()
@@ -203,8 +211,9 @@ class Connection(AdaptedConnection):
 
         A COMMIT under way is not stopped: a caller who is cancelled meanwhile is so once it has ended.
         """
-        if self._expired is not None:
-            raise self._expired
+        expired, self._expired = self._expired, None  # who hears of it has heard of it; the connection may be given to another
+        if expired is not None:
+            raise expired
         if self._reads:
             self._end_later()
         elif self._open:
@@ -222,6 +231,7 @@ class Connection(AdaptedConnection):
         try:
             if not (self._inside and raw.in_transaction):
                 raise OperationalError(UNDONE)
+            self._close_streams()
             raw.commit()
         except Error:
             self._roll_back_now(raw)
@@ -230,10 +240,17 @@ class Connection(AdaptedConnection):
             self._inside = False
 
     def _roll_back_now(self, raw: apsw_dbapi.Connection) -> None:
+        self._close_streams()
         if self._inside:
             self._inside = False
             with contextlib.suppress(Error):  # SQLite has done it already
                 raw.rollback()
+
+    def _close_streams(self) -> None:
+        """A statement that is left unfinished would keep its snapshot for whoever comes next."""
+        for cursor in self.streams:
+            cursor.close()
+        self.streams.clear()
 
     def rollback(self) -> None:
         """Undo the transaction; without one, do nothing."""
@@ -280,9 +297,12 @@ class Connection(AdaptedConnection):
     def terminate(self) -> None:
         """The same without waiting for it, from any thread: the garbage collector runs on all of them."""
         try:
-            if asyncio.get_running_loop() is self._loop:
-                self._undo()
+            is_here = asyncio.get_running_loop() is self._loop
         except RuntimeError:
+            is_here = False
+        if is_here:
+            self._undo()
+        else:
             with contextlib.suppress(RuntimeError):  # the loop has been closed, and with it what held turns
                 self._loop.call_soon_threadsafe(self._undo)
         if self._turns is None:
@@ -372,7 +392,13 @@ class StreamCursor(Cursor):
 
     def execute(self, sql: str, parameters: Parameters | None = None) -> Any:
         """Run one statement up to its first row."""
-        self._raw = cursor = self._connection.run(lambda raw: raw.execute(sql, parameters or ()))
+
+        def work(raw: apsw_dbapi.Connection) -> apsw_dbapi.Cursor:
+            cursor = raw.execute(sql, parameters or ())
+            self._connection.streams.append(cursor)
+            return cursor
+
+        self._raw = cursor = self._connection.run(work)
         self._take(Done(cursor.description, cursor.rowcount, cursor.lastrowid, []))
         return self
 

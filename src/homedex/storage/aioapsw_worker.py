@@ -116,20 +116,23 @@ class Worker:
         options: how it is opened.
         limit_s: longest single piece of work, in seconds; None for no limit.
         prepare: done to the connection once it is open.
+        finish: done to it before it is closed.
         flush: brings to the disk what was committed, where COMMIT does not; None where it does. It is called on another thread, for
             all who wait for it by then, so that nobody's flush stands in the way of who writes next.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what differs between one that reads and one that writes)
         self,
         file: str,
         options: Options,
         *,
         limit_s: float | None = None,
         prepare: Work = lambda _: None,
+        finish: Work = lambda _: None,
         flush: Callable[[], None] | None = None,
     ) -> None:
-        self._flusher = None if flush is None else Flusher(flush)
+        self._finish, self._flush, self._has_ended = finish, flush, False
+        self._flusher: Flusher | None = None
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._running: Call | None = None
         self._opened = Call(lambda _: None, is_end=True)
@@ -150,6 +153,8 @@ class Worker:
         """Have work done without waiting for it; see `Call`."""
         call = Call(work, is_end=is_end, needs_flush=needs_flush)
         self._calls.put(call)
+        if self._has_ended:
+            self._refuse_what_waits()
         return call
 
     async def run(self, work: Work) -> Any:
@@ -176,6 +181,8 @@ class Worker:
             self._opened.answer(None, error)
             return
         try:
+            if self._flush is not None:
+                self._flusher = Flusher(self._flush)
             prepare(connection)
             wait = busy_handler(options.busy_timeout_s)
             connection.driver.set_busy_handler(lambda tries: not self._is_given_up() and wait(tries))
@@ -189,8 +196,18 @@ class Worker:
         finally:
             if self._flusher is not None:
                 self._flusher.stop()
-            connection.close()
+            with contextlib.suppress(Exception):  # what is broken may not close either
+                self._finish(connection)
+                connection.close()
+            self._has_ended = True
+            self._refuse_what_waits()
             self._closed.answer(None, None)
+
+    def _refuse_what_waits(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if (call := self._calls.get_nowait()) is not None:
+                    call.answer(None, apsw_dbapi.InterfaceError("the connection was closed. Nothing was written."))
 
     def _is_given_up(self) -> bool:
         running = self._running

@@ -4,10 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from sqlalchemy import Connection
+import sqlalchemy
+from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session
 
 from homedex.storage.engine import MAY_WRITE
+
+
+def _refuse_detached(_: Session, instance: object) -> None:
+    if sqlalchemy.inspect(instance, raiseerr=True).detached:
+        raise RuntimeError("an object of another session was added: make or load it inside the function, or merge() it")
 
 
 @contextmanager
@@ -17,12 +23,17 @@ def session_on(connection: Connection) -> Iterator[Session]:
     It commits nothing: `Database.write` does. Where the connection may write, the block is a savepoint, so that an error or
     `session.rollback()` undoes what the block did and no more. Objects can be used after the block, but for what was not loaded.
 
+    A write function may run twice, and by then an object that it added is no new one any more: make objects inside the function, or
+    `session.merge()` those that were made outside.
+
     Raises:
+        RuntimeError: an object that belonged to another session was added.
         sqlalchemy.exc.IntegrityError: also at the end of the block, if what was added breaks a rule of the schema.
     """
     may_write = connection.get_execution_options().get(MAY_WRITE, True)
     mode: Literal["create_savepoint", "rollback_only"] = "create_savepoint" if may_write else "rollback_only"
     with Session(connection, expire_on_commit=False, join_transaction_mode=mode) as session:
+        event.listen(session, "before_attach", _refuse_detached)
         yield session
         if may_write:
             session.commit()

@@ -8,10 +8,18 @@ from sqlalchemy import Connection, event
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
-from homedex.errors import HeldTooLong
+from homedex.errors import HeldTooLong, HomedexError, StorageUnavailable
 from homedex.storage.postgres import WRITE_LOCK, check_server, create_engine, end, meaning, raw, run_apart, sqlstate
 from homedex.storage.postgres import Session as Settings
-from homedex.storage.sessions import EXPIRED, OPENED_AT, Sessions, pool_timeout
+from homedex.storage.sessions import (
+    COMMITTING,
+    EXPIRED,
+    OPENED_AT,
+    UNKNOWN,
+    Sessions,
+    close_when_back,
+    pool_timeout,
+)
 from homedex.storage.turns import Turn, Turns
 from homedex.storage.urls import shown
 
@@ -23,18 +31,26 @@ class Held:
     """A connection that is given away.
 
     Args:
+        turn: that goes with it.
         info: of the session that has it.
         server: asyncpg's connection.
+        error: why its turn is over, once it is.
     """
 
     turn: Turn | None = None
     info: dict[Any, Any] | None = None
     server: Any = None
+    error: HomedexError | None = None
 
     def expire(self, error: HeldTooLong) -> None:
-        """Cut it off: the server rolls back then."""
+        """Cut it off: the server rolls back then, unless it was committing."""
+        self.error = error
         if self.info is not None:
-            self.info[EXPIRED] = error
+            self.info[EXPIRED] = StorageUnavailable(UNKNOWN) if COMMITTING in self.info else error
+        self.cut_off()
+
+    def cut_off(self) -> None:
+        """Hang up."""
         if self.server is not None:
             self.server.terminate()
 
@@ -46,7 +62,12 @@ class TurnPool(AsyncAdaptedQueuePool):
     """
 
     turns: Turns
-    newest: Held
+
+    @property
+    def given(self) -> dict[ConnectionPoolEntry, Held]:
+        """What is given away now."""
+        given: dict[ConnectionPoolEntry, Held] = self.__dict__.setdefault("_given", {})
+        return given
 
     def _do_get(self) -> ConnectionPoolEntry:
         held = Held()
@@ -56,18 +77,24 @@ class TurnPool(AsyncAdaptedQueuePool):
         except BaseException:
             held.turn.end()
             raise
-        self.newest = self._given()[entry] = held
+        self.given[entry] = held
         return entry
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        super()._do_return_conn(record)
-        held = self._given().pop(record, None)
-        if held is not None and held.turn is not None:
-            held.turn.end()
+        held = self.given.pop(record, None)
+        try:
+            super()._do_return_conn(record)
+        finally:  # where the pool is full it is closed, which may be cancelled
+            if held is not None and held.turn is not None:
+                held.turn.end()
 
-    def _given(self) -> dict[ConnectionPoolEntry, Held]:
-        given: dict[ConnectionPoolEntry, Held] = self.__dict__.setdefault("given", {})
-        return given
+
+def _lock(limit_s: float | None) -> str:
+    """The statement that waits for the lock of all processes, without a limit of its own, and then sets those of the others."""
+    limit_ms = 0 if limit_s is None else max(1, round(limit_s * 1000))
+    limits = ("statement_timeout", "idle_in_transaction_session_timeout")
+    set_all = ", ".join(f"set_config('{name}', '{limit_ms}', true)" for name in limits)
+    return f"SELECT pg_advisory_xact_lock({WRITE_LOCK}), {set_all}"
 
 
 class PostgresSessions(Sessions):
@@ -93,13 +120,15 @@ class PostgresSessions(Sessions):
         write_deadline_s: float | None = 10.0,
         queue_limit: int = 2000,
         busy_timeout_s: float = 30.0,
-        **_: Any,  # what only SQLite knows
+        application_id: int = 0,  # noqa: ARG002  (this and the next are SQLite's; they may be given for either)
+        page_cache_kib: int = 0,  # noqa: ARG002
     ) -> None:
         self.url, self.shown, self.busy_timeout_s = url, shown(url), busy_timeout_s
         reading = Settings(synchronous, read_deadline_s, busy_timeout_s, read_only=True)
         readers_engine = create_engine(url, reading, size=readers, isolation_level="REPEATABLE READ")
         # The lock makes READ COMMITTED enough: it comes first, so each statement after it sees all that was committed before.
-        writing = Settings(synchronous, write_deadline_s, busy_timeout_s)
+        writing = Settings(synchronous, None, busy_timeout_s)
+        self._lock = _lock(write_deadline_s)
         writer = create_engine(url, writing, size=1, overflow=-1, isolation_level="READ COMMITTED", poolclass=TurnPool)
         pool = writer.sync_engine.pool
         assert isinstance(pool, TurnPool)  # noqa: S101  (said above)
@@ -116,28 +145,41 @@ class PostgresSessions(Sessions):
 
     def begun(self, info: dict[Any, Any], connection: Connection) -> None:
         """See `Sessions.begun`."""
-        held = connection.info[HELD] = self._pool.newest
+        held = self._pool.given[connection.connection._connection_record]  # noqa: SLF001
+        if held.error is not None:
+            raise held.error
+        connection.info[HELD] = held
         held.info, held.server = info, raw(connection)
-        if held.turn is not None:
-            held.turn.place = info[OPENED_AT]
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+        assert held.turn is not None  # noqa: S101  (it was given away with one)
+        held.turn.place = info[OPENED_AT]
+        held.turn.pause()  # another process's lock is not its fault; lock_timeout limits the wait
+        connection.exec_driver_sql(self._lock)
+        held.turn.restart()
 
     @staticmethod
     def _finish(connection: Connection) -> None:
         held = connection.info.get(HELD)
-        if held is not None and held.turn is not None:
-            held.turn.finish()
+        if held is not None and held.turn is not None and held.info is not None:
+            held.info[COMMITTING] = True
+            held.turn.restart()
 
-    def meaning(self, error: Exception, *, reading: bool) -> BaseException:
+    def is_refused_write(self, error: Exception) -> bool:
+        """See `Sessions.is_refused_write`."""
+        return sqlstate(error) == "25006"
+
+    def meaning(self, error: Exception) -> BaseException:
         """See `Sessions.meaning`."""
         busy = pool_timeout(error, self.busy_timeout_s)
         if busy is not None:
             return busy
-        known = meaning(error, self.url)
-        return error if reading and sqlstate(error) == "25006" else known  # who writes where he may only read is at fault himself
+        return meaning(error, self.url)
 
     async def close(self) -> None:
         """See `Sessions.close`."""
         self._is_closed = True
+        self._pool.turns.close()
+        for held in self._pool.given.values():
+            held.cut_off()
         for engine in self._engines:
+            close_when_back(engine)
             await end(engine)

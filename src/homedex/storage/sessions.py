@@ -10,6 +10,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from typing import Any, Self
 
 from sqlalchemy import Connection, event
@@ -17,12 +18,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
-from homedex.errors import Busy
+from homedex.errors import BadSetting, Busy, StorageUnavailable
 from homedex.storage.urls import is_postgresql
 
 OPENED_AT = "homedex opened at"
 EXPIRED = "homedex expired"
+COMMITTING = "homedex committing"
+UNKNOWN = "the connection to the database was lost during COMMIT. Whether it was kept is unknown: look before you try again."
+NO_AUTOCOMMIT = "a session that writes is one transaction at a time: it knows no AUTOCOMMIT. Use an engine of your own for that"
 OURS = ("homedex.", "contextlib", "sqlalchemy.")
+
+
+READS_ONLY = "a session for reading was to write: open one with sessions.write(), or have a WriteSession in the route"
 
 
 class Sessions(ABC):
@@ -43,7 +50,10 @@ class Sessions(ABC):
             settings: see `SqliteSessions` and `PostgresSessions`.
         Raises:
             StorageUnavailable: it cannot be opened; the sentence says why and what to do.
+            BadSetting: a part is not installed.
         """
+        if find_spec("greenlet") is None:
+            raise BadSetting("sessions need a part that is missing: pip install 'homedex[asyncio]', in a clone '.[asyncio]'.")
         if is_postgresql(target):
             from homedex.storage.postgres_sessions import PostgresSessions  # noqa: PLC0415  (asyncpg is an extra)
 
@@ -54,10 +64,10 @@ class Sessions(ABC):
 
     def __init__(self, readers: AsyncEngine, writer: AsyncEngine) -> None:
         self._engines = (readers, writer)
-        self._reading = async_sessionmaker(readers, expire_on_commit=False)
+        self._reading = async_sessionmaker(readers, expire_on_commit=False, close_resets_only=False)
         own_class = type("WritingSession", (Session,), {})
-        event.listen(own_class, "after_begin", lambda session, _, connection: self.begun(session.info, connection))
-        self._writing = async_sessionmaker(writer, expire_on_commit=False, sync_session_class=own_class)
+        event.listen(own_class, "after_begin", self._begun)
+        self._writing = async_sessionmaker(writer, expire_on_commit=False, sync_session_class=own_class, close_resets_only=False)
         self._process_id = os.getpid()
         self._is_closed = False
 
@@ -70,7 +80,7 @@ class Sessions(ABC):
         Raises:
             QueryTimeout: a statement took longer than `read_deadline_s`.
             Busy: no connection came free in time.
-            RuntimeError: it was left with objects that were added, changed or deleted, which would be lost.
+            RuntimeError: it wrote, or was left with objects that were added, changed or deleted, which would be lost.
         """
         self._check_usable()
         session = self._reading(info={OPENED_AT: place or caller()})
@@ -78,7 +88,7 @@ class Sessions(ABC):
             yield session
             _check_unchanged(session)
         except Exception as error:
-            known = self.meaning(error, reading=True)
+            known = RuntimeError(READS_ONLY) if self.is_refused_write(error) else self.meaning(error)
             if known is error:
                 raise
             raise known from error
@@ -106,15 +116,24 @@ class Sessions(ABC):
             yield session
             await session.commit()
         except Exception as error:
-            known = session.info.get(EXPIRED) or self.meaning(error, reading=False)
+            known = session.info.get(EXPIRED) or self.meaning(error)
+            if COMMITTING in session.info and isinstance(known, StorageUnavailable):
+                known = StorageUnavailable(UNKNOWN)
             if known is error:
                 raise
             raise known from error
         finally:
-            if EXPIRED in session.info:
+            if EXPIRED in session.info or self._is_closed:  # there is nobody to ask for a ROLLBACK
                 await session.invalidate()
             else:
                 await session.close()
+
+    def _begun(self, session: Session, _: object, connection: Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+            raise RuntimeError(NO_AUTOCOMMIT)
+        session.info.pop(EXPIRED, None)
+        session.info.pop(COMMITTING, None)
+        self.begun(session.info, connection)
 
     @abstractmethod
     def begun(self, info: dict[Any, Any], connection: Connection) -> None:
@@ -125,7 +144,11 @@ class Sessions(ABC):
         """
 
     @abstractmethod
-    def meaning(self, error: Exception, *, reading: bool) -> BaseException:
+    def is_refused_write(self, error: Exception) -> bool:
+        """Whether it is what the engine says to who writes where he may only read."""
+
+    @abstractmethod
+    def meaning(self, error: Exception) -> BaseException:
         """A Homedex error for what the engine reported, or the error itself where it is the caller's own."""
 
     def _check_usable(self) -> None:
@@ -144,7 +167,13 @@ class Sessions(ABC):
         """Close every connection and end every thread. What is still open is rolled back."""
         self._is_closed = True
         for engine in self._engines:
+            close_when_back(engine)
             await engine.dispose()
+
+
+def close_when_back(engine: AsyncEngine) -> None:
+    """Have the connections that are in use now closed when they come back to the pool, which is about to end."""
+    event.listen(engine.sync_engine, "checkin", lambda _, record: record.close())
 
 
 def pool_timeout(error: Exception, wait_s: float) -> Busy | None:
@@ -156,7 +185,7 @@ def pool_timeout(error: Exception, wait_s: float) -> Busy | None:
 
 def _check_unchanged(session: AsyncSession) -> None:
     if session.new or session.deleted or any(session.is_modified(one) for one in session.dirty):
-        raise RuntimeError("what was added, changed or deleted in a session for reading is lost: open one with write()")
+        raise RuntimeError(READS_ONLY)
 
 
 def caller() -> str:

@@ -1,9 +1,10 @@
 """The Sessions of a SQLite file: readers with a thread each, and one thread that writes for all."""
 
 import asyncio
-from functools import partial
+from pathlib import Path
 from typing import Any, Literal, Self
 
+import apsw
 from sqlalchemy import URL
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -13,13 +14,15 @@ from homedex.errors import BadSetting, StorageUnavailable
 from homedex.storage import aioapsw_dialect
 from homedex.storage.aioapsw_dbapi import Connection
 from homedex.storage.aioapsw_worker import Worker
+from homedex.storage.apsw_dbapi import Connection as ApswConnection
 from homedex.storage.apsw_dbapi import begin_statement
 from homedex.storage.damage import Damage
+from homedex.storage.jobs import result_code
 from homedex.storage.lanes import identity
 from homedex.storage.sessions import OPENED_AT, Sessions, pool_timeout
 from homedex.storage.sqlite import CACHE_BUDGET_KIB, MEMORY, PUT_BACK, Options, open_connection
 from homedex.storage.turns import Turns
-from homedex.storage.wal_flush import flush_log
+from homedex.storage.wal_flush import WalFlush
 
 WRITER_SHARE = 4
 """The writer's page cache is this many times a reader's; see `sqlite_database`."""
@@ -55,23 +58,23 @@ class SqliteSessions(Sessions):
     ) -> None:
         if path == MEMORY:
             raise BadSetting("a database in memory is another one for each connection. Name a file.")
-        self.path = self.shown = path
+        self.path, self.shown = str(Path(path).absolute()), path  # a process may go elsewhere
         self.busy_timeout_s = busy_timeout_s
         share_kib = page_cache_kib // (readers + WRITER_SHARE)
         base: dict[str, Any] = {"busy_timeout_s": busy_timeout_s, "application_id": application_id, "create": False}
-        # The disk is `flush_log`'s business, so that one who writes need not wait for another's flush.
+        # The disk is `WalFlush`'s business, so that one who writes need not wait for another's flush.
         self._write_options = Options(cache_kib=share_kib * WRITER_SHARE, synchronous="NORMAL", **base)
-        self._needs_flush = synchronous == "FULL"
+        self._flush = WalFlush(self.path) if synchronous == "FULL" else None
         self._turns = Turns(limit_s=write_deadline_s, wait_s=busy_timeout_s, queue_limit=queue_limit)
-        self._damage = Damage(path)
-        self._file = identity(path)
+        self._damage = Damage(self.path)
+        self._file = identity(self.path)
         self._worker: Worker | None = None
         self._starting = asyncio.Lock()
-        url = URL.create("sqlite+aioapsw", database=path)
+        url = URL.create("sqlite+aioapsw", database=self.path)
         read_options = Options(cache_kib=share_kib, query_only=True, **base)
         reading = create_async_engine(
             url,
-            connect_args={"options": read_options, "limit_s": read_deadline_s},
+            connect_args={"options": read_options, "limit_s": read_deadline_s, "finish": self._spare},
             pool_size=readers,
             max_overflow=0,
             pool_timeout=busy_timeout_s,
@@ -89,17 +92,23 @@ class SqliteSessions(Sessions):
 
     async def _connect(self) -> Connection:
         async with self._starting:
+            self._check_usable()
             if self._worker is None:
-                prepare, flush = aioapsw_dialect.add_regexp, partial(flush_log, self.path)
-                worker = Worker(self.path, self._write_options, prepare=prepare, flush=flush)
+                prepare = aioapsw_dialect.add_regexp
+                worker = Worker(self.path, self._write_options, prepare=prepare, finish=self._spare, flush=self._flush)
                 await worker.start()
                 self._worker = worker
-        begin = begin_statement(self._write_options)
-        return Connection(self._worker, begin, turns=self._turns, needs_flush=self._needs_flush, check=self._check)
+        begin, needs_flush = begin_statement(self._write_options), self._flush is not None
+        return Connection(self._worker, begin, turns=self._turns, needs_flush=needs_flush, check=self._check)
+
+    def _spare(self, connection: ApswConnection) -> None:
+        self._damage.spare(connection.driver)
 
     def _check(self) -> None:
         """Refuse to write what would be spread, or gone: into a file that is damaged, or not the one at its path any more."""
         self._damage.check()
+        if self._flush is not None:
+            self._flush.check()
         try:
             found: tuple[int, int] | None = identity(self.path)
         except OSError:
@@ -112,14 +121,22 @@ class SqliteSessions(Sessions):
         held: Any = connection.connection.dbapi_connection
         held.place = info[OPENED_AT]
 
-    def meaning(self, error: Exception, *, reading: bool) -> BaseException:
+    def is_refused_write(self, error: Exception) -> bool:
+        """See `Sessions.is_refused_write`."""
+        return (result_code(error) or 0) & 0xFF == apsw.SQLITE_READONLY
+
+    def meaning(self, error: Exception) -> BaseException:
         """See `Sessions.meaning`."""
-        return pool_timeout(error, self.busy_timeout_s) or self._damage.meaning(error, query_only=reading)
+        return pool_timeout(error, self.busy_timeout_s) or self._damage.meaning(error)
 
     async def close(self) -> None:
         """See `Sessions.close`."""
+        self._turns.close()
         await super().close()
-        if self._worker is not None:
+        async with self._starting:
             worker, self._worker = self._worker, None
+        if worker is not None:
             worker.stop()
             await worker.stopped()
+        if self._flush is not None:
+            self._flush.close()

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from homedex.errors import Busy, HeldTooLong
 
+STOPPING = "the service is stopping. Try again in a moment."
+
 
 class Turns:
     """Gives turns on one event loop.
@@ -22,6 +24,7 @@ class Turns:
         self._waiting: deque[asyncio.Future[bool]] = deque()
         self._holder: Turn | None = None
         self._granted = False  # to one who has not begun yet
+        self._is_closed = False
 
     @property
     def waiting_count(self) -> int:
@@ -37,6 +40,8 @@ class Turns:
         Raises:
             Busy: too many wait already, or nobody made room in time.
         """
+        if self._is_closed:
+            raise Busy(STOPPING)
         if self._holder is None and not self._granted:
             return self._start(place, expire)
         if self.waiting_count >= self.queue_limit:
@@ -56,10 +61,18 @@ class Turns:
             waits.cancel()
             with contextlib.suppress(ValueError):  # it has been called
                 self._waiting.remove(granted)
+        if self._is_closed:
+            raise Busy(STOPPING)
         if not is_granted:
             holder = "another one" if self._holder is None else f"the one opened at {self._holder.place}"
             raise Busy(f"no session could write for {self.wait_s:g} s; {holder} holds the turn. Try again.")
         return self._start(place, expire)
+
+    def close(self) -> None:
+        """Give no more turns. Who waits is told."""
+        self._is_closed = True
+        for granted in self._waiting:
+            _settle(granted, False)  # noqa: FBT003
 
     def _start(self, place: str, expire: Callable[[HeldTooLong], None]) -> "Turn":
         self._granted = False
@@ -96,15 +109,22 @@ class Turn:
         limit_s = turns.limit_s
         self._timer = None if limit_s is None else asyncio.get_running_loop().call_later(limit_s, self._time_is_up)
 
-    def finish(self) -> None:
-        """Stop the clock: its transaction is being committed."""
+    def pause(self) -> None:
+        """Stop the clock: it waits for another process."""
         if self._timer is not None:
             self._timer.cancel()
 
+    def restart(self) -> None:
+        """Let the clock begin anew, unless the turn is over."""
+        self.pause()
+        limit_s = self._turns.limit_s
+        if limit_s is not None and self._turns._holder is self:  # noqa: SLF001  (its other half)
+            self._timer = asyncio.get_running_loop().call_later(limit_s, self._time_is_up)
+
     def end(self) -> None:
         """Let the next one write. A second call does nothing."""
-        self.finish()
-        self._turns._ended(self)  # noqa: SLF001  (its other half)
+        self.pause()
+        self._turns._ended(self)  # noqa: SLF001
 
     def _time_is_up(self) -> None:
         error = HeldTooLong(

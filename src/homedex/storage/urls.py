@@ -30,7 +30,7 @@ def target_of(url: str, name: str = "DATABASE_URL") -> str:
     parsed = _parse(url, name)
     if parsed.drivername in {"postgresql", "postgresql+asyncpg"}:
         return _server(parsed, name)
-    if parsed.drivername not in {"sqlite", "sqlite+aiosqlite", "sqlite+apsw"}:
+    if parsed.drivername not in {"sqlite", "sqlite+aiosqlite", "sqlite+apsw", "sqlite+aioapsw"}:
         raise BadSetting(f"{name} names {parsed.drivername}, which this version does not serve. {FORMS}")
     if not parsed.database or parsed.database == ":memory:":
         raise BadSetting(f"{name} names no file, and a registry in memory would be lost. {FORMS}")
