@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
-from sqlalchemy.exc import DataError, IntegrityError, NoResultFound
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
@@ -90,8 +90,14 @@ def answer_errors(app: FastAPI) -> None:
     Those of `homedex.errors` have their status and `Retry-After`; a broken rule of the schema is 409, a value that no column takes
     422, and what `session.get_one` or `.one()` did not find 404. Call it before the app starts.
     """
-    for kind in (HomedexError, IntegrityError, DataError, NoResultFound):
+    for kind in (HomedexError, DBAPIError, NoResultFound):
         app.add_exception_handler(kind, _answer)
+
+
+def _is_of_data(error: DBAPIError) -> bool:
+    """Whether it is a value's fault: class 22 of PostgreSQL, which SQLAlchemy does not always name DataError."""
+    cause = getattr(error.orig, "__cause__", None)
+    return isinstance(error, DataError) or str(getattr(cause, "sqlstate", "")).startswith("22")
 
 
 async def _answer(request: HTTPConnection, error: Exception) -> Response:
@@ -99,11 +105,12 @@ async def _answer(request: HTTPConnection, error: Exception) -> Response:
         raise error  # a websocket, which takes no answers
     if isinstance(error, IntegrityError):
         error = Conflict("a rule of the schema does not allow it.")
-    elif isinstance(error, DataError):
+    elif isinstance(error, DBAPIError) and _is_of_data(error):
         error = Invalid("a value is larger than its column takes, or of another kind.")
     elif isinstance(error, NoResultFound):
         error = NotFound("there is none with this id.")
-    assert isinstance(error, HomedexError)  # noqa: S101  (it is called for no others)
+    if not isinstance(error, HomedexError):
+        raise error
     headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     body = {"type": "about:blank", "title": error.title, "status": error.status, "detail": error.detail, **error.extensions}
     return Response(json.dumps(body), error.status, headers, "application/problem+json")

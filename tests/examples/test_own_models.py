@@ -85,7 +85,7 @@ def two_sides(name: str) -> tuple[str, str]:
 
 def test_the_files_of_the_page_are_those_of_the_example() -> None:
     on_page = {block.filename: block.text for block in blocks(PAGE) if block.filename}
-    files = [file for file in EXAMPLE.rglob("*") if file.suffix in {".py", ".ini"}]
+    files = [file for file in EXAMPLE.rglob("*") if file.suffix in {".py", ".ini", ".mako"}]
     of_example = {str(file.relative_to(EXAMPLE)): file.read_text() for file in files}
     assert on_page.items() >= of_example.items()
     assert on_page.keys() - of_example.keys() == {"migrations/versions/0002_times.py"}
@@ -112,6 +112,7 @@ def test_it_lists_gets_creates_and_updates(folder: Path, empty: str) -> None:
         assert (status, moved["area"]) == (200, "hall")
         assert moved["updated_at"] > lamp["updated_at"]
         assert app.ask("GET", "/devices/404")[0] == 404
+        assert app.ask("GET", f"/devices/{10**20}")[0] == 422
         assert app.ask("POST", "/devices", LAMP)[0] == 409
         assert app.ask("POST", "/devices", {"name": "Switch", "entity_ids": ["light.lamp"]})[0] == 409  # nor half of it
         assert [one["name"] for one in app.ask("GET", "/devices")[1]] == ["Lamp"]
@@ -135,9 +136,18 @@ def test_its_backup_is_what_it_was(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.sqlite
-def test_models_and_migrations_agree(folder: Path) -> None:
-    for command in (["upgrade", "head"], ["check"]):
-        subprocess.run([sys.executable, "-m", "alembic", *command], cwd=folder, check=True, capture_output=True, timeout=60)
+def test_models_and_migrations_agree_and_a_change_of_the_models_is_one_command(folder: Path) -> None:
+    def alembic(*words: str) -> None:
+        subprocess.run([sys.executable, "-m", "alembic", *words], cwd=folder, check=True, capture_output=True, timeout=60)
+
+    alembic("upgrade", "head")
+    alembic("check")
+    models = (folder / "models.py").read_text()
+    (folder / "models.py").write_text(models.replace("    area:", "    seen_at: Mapped[datetime | None]\n    area:"))
+    alembic("revision", "--autogenerate", "-m", "what_changed", "--rev-id", "0003")
+    assert 'sa.Column("seen_at"' in (folder / "migrations" / "versions" / "0003_what_changed.py").read_text().replace("'", '"')
+    alembic("upgrade", "head")
+    alembic("check")
 
 
 @pytest.mark.sqlite
