@@ -23,7 +23,7 @@ example: .venv/ready-dev  ## serve examples/own_models: people's own models on t
 	@cd examples/own_models && ../../$(BIN)/python -m uvicorn main:app
 
 test: .venv/ready-dev lint  ## run every check and every test that takes seconds (CI runs this)
-	$(BIN)/python -m pytest -q -n 2 -m "not slow and not home_assistant"
+	$(BIN)/python -m pytest -q -n 3 -m "not slow and not home_assistant"
 
 lint: .venv/ready-dev  ## style, types, imports, schema
 	$(BIN)/ruff check .
@@ -32,7 +32,7 @@ lint: .venv/ready-dev  ## style, types, imports, schema
 	$(BIN)/lint-imports --no-cache
 
 test-slow: .venv/ready-dev  ## the tests that take minutes: SIGKILL, failing disks, backups under load, SQLAlchemy's dialect suite
-	$(BIN)/python -m pytest -q -n 2 -m slow
+	$(BIN)/python -m pytest -q -n 3 -m slow
 
 test-variants: .venv/ready-dev  ## every test of a running service again: two processes that serve, and no answers kept
 	TEST_WORKERS=2 TEST_CACHE_MB=0 $(BIN)/python -m pytest -q -n 2 -m "not slow and not home_assistant" tests/api tests/cli tests/registry

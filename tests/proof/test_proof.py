@@ -1,12 +1,9 @@
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
-from bench.processes import REPOSITORY
 from bench.publish import filled
 
 from proof.__main__ import PAGE, main, put_to_the_test, verdict
@@ -60,9 +57,3 @@ def test_the_page_has_a_place_for_the_table_and_for_each_fault() -> None:
 
     assert all(page.count(f"{fault.name} in ours") == 2 for fault in FAULTS)
     assert set(re.findall(r"<!-- fault (.*?) -->", page)) == {fault.name for fault in FAULTS}
-
-
-@pytest.mark.slow
-def test_all_faults_show_in_the_recipe_that_can_and_none_in_ours() -> None:
-    said = subprocess.run([sys.executable, "-m", "proof"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert said.returncode == 0, said.stderr
