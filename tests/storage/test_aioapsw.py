@@ -169,6 +169,8 @@ async def test_rows_of_a_stream_come_as_they_are_asked_for(engine: AsyncEngine) 
         assert [row.i for row in await result.fetchmany(3)] == [1, 2, 3]
         await result.close()
         assert (await connection.execute(text("SELECT n FROM parent"))).scalar() == 0
+        adapted: Any = (await connection.get_raw_connection()).dbapi_connection
+        assert adapted.streams == []  # nothing of it is kept
 
 
 async def test_autocommit_commits_each_statement(engine: AsyncEngine) -> None:

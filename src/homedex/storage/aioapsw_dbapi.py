@@ -203,8 +203,14 @@ class Connection(AdaptedConnection):
 
     def let_go(self, cursor: apsw_dbapi.Cursor) -> None:
         """Close a cursor that is kept on the worker's thread, without waiting for it."""
+
+        def end(_: apsw_dbapi.Connection) -> None:
+            cursor.close()
+            with contextlib.suppress(ValueError):  # its transaction ended before
+                self.streams.remove(cursor)
+
         with contextlib.suppress(RuntimeError):  # no event loop any more: the connection's end does it
-            self._connection.submit(lambda _: cursor.close(), is_end=True)
+            self._connection.submit(end, is_end=True)
 
     def commit(self) -> None:
         """Make the transaction durable; without one, do nothing. One that cannot be is rolled back.

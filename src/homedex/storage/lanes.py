@@ -69,6 +69,16 @@ def identity(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+def check_file(path: str, opened: tuple[int, int]) -> None:
+    """Refuse a file that is no longer the one at its path: a write into it would be acknowledged, and gone at the next start."""
+    try:
+        found: tuple[int, int] | None = identity(path)
+    except OSError:
+        found = None
+    if found != opened:
+        raise StorageUnavailable(f"{path} was removed or replaced while it was in use. {PUT_BACK} Nothing was written.")
+
+
 class Lane:
     """A thread that holds one connection and runs what its queue brings; the parent of reader and writer.
 
@@ -113,21 +123,12 @@ class Lane:
         while not self._serve_until_it_breaks(connection):
             while True:
                 try:
-                    self._check_file()
+                    check_file(self.path, self._file)
                     connection = self.engine.connect()
                     break
                 except BaseException as error:  # noqa: BLE001  (handed to whoever asks next)
                     if not self._refuse_one(error):
                         return
-
-    def _check_file(self) -> None:
-        """Refuse a file that is no longer the one at `path`: a write into it would be acknowledged, and gone at the next start."""
-        try:
-            found: tuple[int, int] | None = identity(self.path)
-        except OSError:
-            found = None
-        if found != self._file:
-            raise StorageUnavailable(f"{self.path} was removed or replaced while it was in use. {PUT_BACK} Nothing was written.")
 
     def _serve_until_it_breaks(self, connection: Connection) -> bool:
         """Whether the lane ended as it was told to."""
@@ -280,7 +281,7 @@ class Writer(Lane):
             outcomes: list[Outcome] = []
             try:
                 self.damage.check()
-                self._check_file()
+                check_file(self.path, self._file)
                 with connection.begin() as transaction:
                     self._fill(outcomes, waiting, driver(connection), connection)
                     self.damage.check()  # one of them, or a reader meanwhile, may have met it

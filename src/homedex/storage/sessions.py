@@ -26,10 +26,8 @@ EXPIRED = "homedex expired"
 COMMITTING = "homedex committing"
 UNKNOWN = "the connection to the database was lost during COMMIT. Whether it was kept is unknown: look before you try again."
 NO_AUTOCOMMIT = "a session that writes is one transaction at a time: it knows no AUTOCOMMIT. Use an engine of your own for that"
-OURS = ("homedex.", "contextlib", "sqlalchemy.")
-
-
 READS_ONLY = "a session for reading was to write: open one with sessions.write(), or have a WriteSession in the route"
+OURS = ("homedex.", "contextlib", "sqlalchemy.")
 
 
 class Sessions(ABC):
@@ -67,6 +65,7 @@ class Sessions(ABC):
         self._reading = async_sessionmaker(readers, expire_on_commit=False, close_resets_only=False)
         own_class = type("WritingSession", (Session,), {})
         event.listen(own_class, "after_begin", self._begun)
+        event.listen(own_class, "after_commit", lambda session: session.info.pop(COMMITTING, None))
         self._writing = async_sessionmaker(writer, expire_on_commit=False, sync_session_class=own_class, close_resets_only=False)
         self._process_id = os.getpid()
         self._is_closed = False

@@ -10,7 +10,7 @@ from sqlalchemy import Connection as SqlConnection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import await_only
 
-from homedex.errors import BadSetting, StorageUnavailable
+from homedex.errors import BadSetting
 from homedex.storage import aioapsw_dialect
 from homedex.storage.aioapsw_dbapi import Connection
 from homedex.storage.aioapsw_worker import Worker
@@ -18,14 +18,12 @@ from homedex.storage.apsw_dbapi import Connection as ApswConnection
 from homedex.storage.apsw_dbapi import begin_statement
 from homedex.storage.damage import Damage
 from homedex.storage.jobs import result_code
-from homedex.storage.lanes import identity
+from homedex.storage.lanes import check_file, identity
 from homedex.storage.sessions import OPENED_AT, Sessions, pool_timeout
-from homedex.storage.sqlite import CACHE_BUDGET_KIB, MEMORY, PUT_BACK, Options, open_connection
+from homedex.storage.sqlite import CACHE_BUDGET_KIB, MEMORY, Options, open_connection
+from homedex.storage.sqlite_database import WRITER_SHARE
 from homedex.storage.turns import Turns
 from homedex.storage.wal_flush import WalFlush
-
-WRITER_SHARE = 4
-"""The writer's page cache is this many times a reader's; see `sqlite_database`."""
 
 
 class SqliteSessions(Sessions):
@@ -109,12 +107,7 @@ class SqliteSessions(Sessions):
         self._damage.check()
         if self._flush is not None:
             self._flush.check()
-        try:
-            found: tuple[int, int] | None = identity(self.path)
-        except OSError:
-            found = None
-        if found != self._file:
-            raise StorageUnavailable(f"{self.path} was removed or replaced while it was in use. {PUT_BACK} Nothing was written.")
+        check_file(self.path, self._file)
 
     def begun(self, info: dict[Any, Any], connection: SqlConnection) -> None:
         """See `Sessions.begun`."""
