@@ -12,8 +12,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from homedex.errors import Busy, HeldTooLong, QueryTimeout
+from homedex.errors import Busy, HeldTooLong, QueryTimeout, StorageUnavailable
 from homedex.storage.sessions import Sessions
+from servers import Server
 from threads import until_sessions_end
 
 pytestmark = pytest.mark.anyio
@@ -507,3 +508,38 @@ async def test_where_the_process_stands_does_not_matter(tmp_path: Path, monkeypa
         (await session.get_one(Counter, 1)).n = 1
     assert await count(sessions) == 1
     await sessions.close()
+
+
+SLEEPS_IN_COMMIT = (
+    "CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(20); RETURN NULL; END'",
+    "CREATE CONSTRAINT TRIGGER nap AFTER UPDATE ON counters DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION nap()",
+)
+
+
+async def test_a_server_that_hangs_up_during_commit_leaves_it_unknown_and_says_so(postgresql: Server) -> None:
+    sessions = await made(postgresql.bare())
+    postgresql.execute(*SLEEPS_IN_COMMIT, name="bare")
+
+    async def write() -> None:
+        async with sessions.write() as session:
+            await session.execute(text("UPDATE counters SET n = 5"))
+
+    writing = asyncio.create_task(write())
+    committing = "datname = 'bare' AND query LIKE 'COMMIT%' AND state = 'active'"
+    ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {committing}"
+    for _ in range(200):
+        await asyncio.sleep(0.05)
+        if await asyncio.to_thread(postgresql.execute, ended):
+            break
+    with pytest.raises(StorageUnavailable, match="unknown"):
+        await writing
+    await sessions.close()
+
+
+async def test_after_a_commit_that_was_answered_nothing_is_unknown(sessions: Sessions) -> None:
+    with pytest.raises(StorageUnavailable, match="of the caller's own"):
+        async with sessions.write() as session:
+            await session.execute(text("UPDATE counters SET n = 5"))
+            await session.commit()
+            raise StorageUnavailable("of the caller's own.")
+    assert await count(sessions) == 5
