@@ -4,6 +4,7 @@ import asyncio
 import base64
 import itertools
 import json
+import os
 import re
 import socket
 import time
@@ -36,6 +37,8 @@ from service import Service
 V1 = "/api/v1"
 LISTS = {listing.noun: listing for listing in (DEVICES, ENTITIES, AREAS, SOURCES, CHANGES)}
 SLOWEST_S = 5
+STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 5
+"""Of the families of many thousands each fifth is sent: no count of texts or values is a multiple, so all have their turn."""
 DEEP = 100_000
 MANY = 1_000_000
 
@@ -194,9 +197,21 @@ def media_types() -> Iterator[Sent]:
 
 def headers() -> Iterator[Sent]:
     """Conditions, keys and ids that are none."""
-    tags = ["x", '"', '""', 'W/"1-a"', '"1-a', '"999999999999999999999-a"', '"-1-a"', '"1-a",', "*,*", '"a" "b"', ", " * 1000]
+    tags = [
+        "x",
+        '"',
+        '""',
+        'W/"77777-a"',
+        '"77777-a',
+        '"999999999999999999999-a"',
+        '"-1-a"',
+        '"77777-a",',
+        "*,*",
+        '"a" "b"',
+        ", " * 1000,
+    ]
     tags += ['"a",' * 1000]
-    tags += [" " * 60_000, "*" * 1000, "\x00", "ä", '"٣-a"', "'; DROP TABLE devices; --", '"1-' + "f" * 5000 + '"', "\t"]
+    tags += [" " * 60_000, "*" * 1000, "\x00", "ä", '"٣-a"', "'; DROP TABLE devices; --", '"77777-' + "f" * 5000 + '"', "\t"]
     for body in BODIES[:6]:
         for name, tag in itertools.product(("if-match", "if-none-match"), tags):
             yield to(body, '{"note": "hostile"}', 412, 422, 404)._replace(headers={name: tag.encode(), "content-type": body.kind})
@@ -324,6 +339,7 @@ def contradictions() -> Iterator[Sent]:
 
 
 FAMILIES = (values, contradictions, documents, sizes, lines, media_types, headers, queries, many_parameters, cursors, paths)
+LARGE = (values, queries, cursors)
 
 
 class Target:
@@ -377,7 +393,8 @@ def target(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def assert_harmless(target: Target, family: Callable[[], Iterator[Sent]]) -> None:
-    faults = [f"{sent}\n    {fault}" for sent in family() for fault in target.faults_of(sent)]
+    some = itertools.islice(family(), None, None, STEP if family in LARGE else 1)
+    faults = [f"{sent}\n    {fault}" for sent in some for fault in target.faults_of(sent)]
     assert not faults, f"{len(faults)} faults:\n" + "\n".join(faults[:20])
     assert target.client.get("/livez").status_code == 200
 
@@ -454,7 +471,7 @@ def test_a_fault_in_a_text_is_found_without_spelling_out_where_every_text_stands
 
 
 def test_that_was_more_than_a_thousand_of_them() -> None:
-    assert sum(len({str(sent) for sent in family()}) for family in FAMILIES) > 1000
+    assert sum(len({str(sent) for sent in family()}) // (STEP if family in LARGE else 1) for family in FAMILIES) > 1000
 
 
 def request(line: str = "GET /livez HTTP/1.1", *fields: str, body: bytes = b"", host: str = "Host: localhost") -> bytes:

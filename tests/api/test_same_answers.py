@@ -149,7 +149,7 @@ def walks(client: TestClient, listing: Listing) -> Iterator[tuple[str, Any]]:
     """Every page in each order, there by `next` and back by `prev`."""
     sorts = [name for name, field in listing.questions.fields.items() if field.sortable]
     for sort in ["", *sorts, *(f"-{name}" for name in sorts), ",".join(f"-{name}" for name in sorts[:3])]:
-        first = f"{V1}/{listing.noun}?limit=40" + (f"&sort={sort}" if sort else "")
+        first = f"{V1}/{listing.noun}?limit=100" + (f"&sort={sort}" if sort else "")
         for way in ("next", "prev"):
             address = first
             while address:

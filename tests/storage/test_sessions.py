@@ -50,11 +50,13 @@ SLOW = {
 
 
 async def made(target: str, **settings: float | None) -> Sessions:
-    sessions = Sessions.open(target, **settings)
-    async with sessions.write() as session:
+    """The tables are made by sessions of their own: that may take longer than the deadline of a test."""
+    first = Sessions.open(target)
+    async with first.write() as session:
         await session.run_sync(lambda sync: Base.metadata.create_all(sync.connection()))
         session.add(Counter(id=1, n=0))
-    return sessions
+    await first.close()
+    return Sessions.open(target, **settings)
 
 
 @pytest.fixture
