@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import warnings
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -484,6 +485,22 @@ async def test_a_read_waits_for_a_connection_and_is_then_busy(url: str) -> None:
         others = [asyncio.ensure_future(db.read(sleep, 0.5)) for _ in range(3)]
         results = await asyncio.gather(holding, *others, return_exceptions=True)
         assert [type(result) for result in results].count(Busy) >= 2
+
+
+async def test_of_many_who_read_none_waits_longer_than_the_others(url: str) -> None:
+    turns = Counter[int]()
+    apart: list[int] = []
+
+    async def read(db: PostgresDatabase, name: int) -> None:
+        for _ in range(100):
+            await db.read(count)
+            turns[name] += 1
+            apart.append(turns[name] - min(turns[one] for one in range(32)))
+            await asyncio.sleep(0)  # the others are woken, and this one asks again before they are there
+
+    async with opened(url, pool_size=8) as db:
+        await asyncio.gather(*(read(db, name) for name in range(32)))
+    assert max(apart) <= 5
 
 
 # --- what a server does ----------------------------------------------------------------------------------------------------------

@@ -61,7 +61,8 @@ def edits_and_gets(connection: Connection, calls: Sequence[tuple[str, Edit, Stam
     """Do edits of different devices, for requests that wait at the same time: a third less work than one by one (2026-11)."""
     stamp = replace(calls[0][2], request_ids={edit.key: when.request_id for _, edit, when in calls})
     outcomes = edits.apply(connection, "devices", [edit for _, edit, _ in calls], stamp)
-    return [one.error or (*devices.get_device(connection, one.key), one.status) for one in outcomes]
+    found = devices.get_devices(connection, [one.key for one in outcomes if one.error is None])
+    return [one.error or (*found[one.key], one.status) for one in outcomes]
 
 
 def own_device(noun: str, edit: Edit, _: Stamp) -> str | None:

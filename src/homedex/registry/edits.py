@@ -13,7 +13,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Table, Text, bindparam, func, select
+from sqlalchemy import Connection, Table, bindparam, func, select
 
 from homedex.errors import BulkRefused, Conflict, Gone, HomedexError, Invalid, Moved, NotFound, PreconditionFailed
 from homedex.registry import areas, devices, entities
@@ -22,8 +22,8 @@ from homedex.registry.plain import KEY_PLACE, new_row, settled
 from homedex.registry.records import NOUNS, USER_FIELDS, Row, Update, create_rows, remove_rows, update_rows
 from homedex.registry.sources import MANUAL, ensure_manual_source
 from homedex.registry.tables import DeviceId, table_of
-from homedex.storage.json_sql import json_texts
-from homedex.storage.rows import Prepared, json_values
+from homedex.storage.json_sql import TextList, among
+from homedex.storage.rows import Prepared
 from homedex.storage.types import same, to_text
 
 Status = Literal["created", "updated", "restored", "unchanged", "failed"]
@@ -473,7 +473,7 @@ def _find_values(
         return []
     if len(wanted) == 1:
         return _select(table, column, tuple(columns), several=False).all(connection, {"value": wanted[0]})
-    return _select(table, column, tuple(columns), several=True).all(connection, {"values": json_values(wanted)})
+    return _select(table, column, tuple(columns), several=True).all(connection, {"values": wanted})
 
 
 @lru_cache(maxsize=256)
@@ -481,5 +481,4 @@ def _select(table: Table, column: str, columns: tuple[str, ...], *, several: boo
     chosen = select(*(table.c[name] for name in columns))
     if not several:
         return Prepared(chosen.where(table.c[column] == bindparam("value")))
-    one = json_texts(bindparam("values", type_=Text())).table_valued("value")
-    return Prepared(chosen.where(table.c[column].in_(select(one.c.value).select_from(one))))
+    return Prepared(chosen.where(among(table.c[column], bindparam("values", type_=TextList()))))

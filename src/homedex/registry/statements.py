@@ -16,7 +16,7 @@ from homedex.registry.queries import Query, Questions
 from homedex.registry.ranges import compared, one_or_tuple, ordered, tests
 from homedex.registry.search import NOTHING, Index, matches_of
 from homedex.registry.tables import Base, table_of
-from homedex.storage.json_sql import json_row
+from homedex.storage.json_sql import TextList, among, json_row
 from homedex.storage.rows import Prepared, by_row
 
 Key = Column[Any]
@@ -210,6 +210,16 @@ class Statements:
             # By its rowid: a row that SQLite has come to by an index is parsed anew for each column of a join, 25 us (2026-11).
             mine = [self.key[0] == select(self.key[0]).where(*mine).correlate(None).scalar_subquery()]
         return Prepared(found.where(*mine))
+
+    @lru_cache(maxsize=8)  # noqa: B019
+    def several(self) -> Prepared:
+        """SELECT of (id, object as JSON, `version`) of those whose ids are in the list bound as `ids`, in any order."""
+        shape = Shape((), (), "any", searched=False, fields=(), expand=())
+        table = table_of(self.table).c
+        key = table[ONE_BY[self.noun][0]]
+        mine = select(self.key[0]).where(among(key, bindparam("ids", type_=TextList())))
+        found = select(key, json_row(*self._members(shape)), table.version).select_from(self._whole())
+        return Prepared(found.where(self.key[0].in_(mine.correlate(None))))
 
     @lru_cache(maxsize=512)  # noqa: B019
     def total_of(self, shape: Shape) -> Prepared:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -82,6 +83,28 @@ class Job:
 
 
 Outcome = tuple[Job, Any, BaseException | None]
+
+
+def first(waiting: deque[Job]) -> list[Job]:
+    """Take what waits first, unless its caller has given up."""
+    job = waiting.popleft()
+    return [job] if job.start() else []
+
+
+def first_alike(waiting: deque[Job]) -> list[Job]:
+    """Take what waits first, and what comes right after it that may be done at once with it."""
+    found = first(waiting)
+    how: Together | None = getattr(found[0].fn, "together", None) if found and not found[0].kwargs else None
+    if how is None:
+        return found
+    seen = {how.apart(*found[0].args)}
+    while waiting and None not in seen and waiting[0].fn is found[0].fn and not waiting[0].kwargs:
+        place = how.apart(*waiting[0].args)
+        if place is None or place in seen:
+            break
+        seen.add(place)
+        found += first(waiting)
+    return found
 
 
 def answer(outcomes: Iterable[Outcome]) -> None:

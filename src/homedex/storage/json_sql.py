@@ -11,13 +11,14 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Boolean, Select, Text, TypeDecorator, select
+from sqlalchemy import ARRAY, Boolean, Dialect, Select, Text, TypeDecorator, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
 
-from homedex.storage.types import Flag, JsonText, UtcDateTime
+from homedex.storage.types import Flag, JsonText, UtcDateTime, compact_json
 
 
 class JsonSql(TypeDecorator[str]):
@@ -129,6 +130,44 @@ def _(element: json_texts, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(json_texts, "postgresql")
 def _(element: json_texts, compiler: SQLCompiler, **kw: Any) -> str:
     return f"json_array_elements_text(({compiler.process(element.clauses, **kw)})::json)"
+
+
+class TextList(TypeDecorator[list[str]]):
+    """A list of texts as one parameter: a JSON array on SQLite, an array on PostgreSQL."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """TEXT on SQLite, text[] elsewhere."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else ARRAY(Text()))
+
+    def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> Any:
+        """JSON for SQLite; the driver encodes for PostgreSQL."""
+        return compact_json(value) if dialect.name == "sqlite" else value
+
+
+class among(FunctionElement[bool]):  # noqa: N801
+    """Whether a text is one of a list: `among(column, bindparam("values", type_=TextList()))`.
+
+    On PostgreSQL an array, which the planner takes for the few that it is. For a JSON array it expects 100, and reads the whole
+    table: of 20,000 devices 64 took 3 ms this way and 0.5 ms that way (2026-11).
+    """
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(among, "sqlite")
+def _(element: among, compiler: SQLCompiler, **kw: Any) -> str:
+    column, values = (compiler.process(one, **kw) for one in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  (our own columns)
+
+
+@compiles(among, "postgresql")
+def _(element: among, compiler: SQLCompiler, **kw: Any) -> str:
+    column, values = (compiler.process(one, **kw) for one in element.clauses)
+    return f"{column} = ANY ({values})"
 
 
 @compiles(json_of_said, "sqlite")

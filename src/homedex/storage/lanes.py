@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, event
 from homedex.errors import HomedexError, StorageUnavailable
 from homedex.storage import ending
 from homedex.storage.damage import Damage
-from homedex.storage.jobs import Deadline, Job, Outcome, Together, answer
+from homedex.storage.jobs import Deadline, Job, Outcome, answer, first, first_alike
 from homedex.storage.rows import driver
 from homedex.storage.sqlite import PUT_BACK, busy_handler, truncate_wal, wal_bytes
 
@@ -180,28 +180,6 @@ class Reader(Lane):
                 answer([(job, result, None)])
             # Until the next job comes, nothing of this one may be kept alive.
             job = result = None
-
-
-def _first(waiting: deque[Job]) -> list[Job]:
-    """Take what waits first, unless its caller has given up."""
-    job = waiting.popleft()
-    return [job] if job.start() else []
-
-
-def _alike(waiting: deque[Job]) -> list[Job]:
-    """Take what waits first, and what comes right after it that may be done at once with it."""
-    found = _first(waiting)
-    how: Together | None = getattr(found[0].fn, "together", None) if found and not found[0].kwargs else None
-    if how is None:
-        return found
-    seen = {how.apart(*found[0].args)}
-    while waiting and None not in seen and waiting[0].fn is found[0].fn and not waiting[0].kwargs:
-        place = how.apart(*waiting[0].args)
-        if place is None or place in seen:
-            break
-        seen.add(place)
-        found += _first(waiting)
-    return found
 
 
 class Undone(Exception):
@@ -371,7 +349,7 @@ class Writer(Lane):
         started, alone = time.monotonic(), 0
         ending.begin(connection)
         while waiting and time.monotonic() - started <= self.BATCH_S:
-            jobs = _alike(waiting) if not alone else _first(waiting)
+            jobs = first_alike(waiting) if not alone else first(waiting)
             alone = max(0, alone - 1)
             if not jobs:
                 continue

@@ -83,6 +83,9 @@ class PostgresDatabase(Database):
         self._replicas = None if replica_url is None else create_engine(replica_url, reading, size=pool_size)
         writing = Session(synchronous, write_deadline_s, busy_timeout_s)
         self._writer = Writer(url, writing, retries=write_retries, has_replica=replica_url is not None)
+        # The pool gives a connection that comes back to whoever asks next, and who was waiting goes to the end of the queue again:
+        # of 32 clients some waited for ten turns of the others. These are given in the order in which they were asked for.
+        self._seats = asyncio.Semaphore(pool_size)
         self._replica_failed_at = -REPLICA_S
         self._reading = 0
         self._asks_more: set[str] = set()  # names of functions that were seen to ask more than one statement
@@ -117,7 +120,7 @@ class PostgresDatabase(Database):
             return fn(connection, *args, **kwargs)
 
         try:
-            async with asyncio.timeout(self.read_deadline_s):
+            async with asyncio.timeout(self.read_deadline_s), self._seats:
                 if self._replicas is not None:
                     found = await self._on_replica(call)
                     if found is not None:

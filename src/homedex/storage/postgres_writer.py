@@ -17,6 +17,8 @@ import secrets
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, event
@@ -26,7 +28,7 @@ from sqlalchemy.util import await_only
 
 from homedex.errors import HomedexError, QueryTimeout, StorageUnavailable
 from homedex.storage import ending
-from homedex.storage.jobs import Job, Outcome, answer
+from homedex.storage.jobs import Job, Outcome, Together, answer, first, first_alike
 from homedex.storage.listening import Listener
 from homedex.storage.postgres import (
     WRITE_LOCK,
@@ -216,19 +218,27 @@ class Writer:
         locked = time.monotonic()
         if locked - started > BATCH_S:
             log.debug("waited %.3f s for the write lock", locked - started)
+        apart = 0
         while jobs and time.monotonic() - locked <= BATCH_S:
-            job = jobs.popleft()
-            if not job.start():
+            some = first(jobs) if apart else first_alike(jobs)
+            apart = max(0, apart - 1)
+            if not some:
                 continue
-            asked = ending.mark(connection)
-            outcomes.append((job, None, None))
-            outcomes[-1] = self._outcome(job, connection)
+            asked, place = ending.mark(connection), len(outcomes)
+            outcomes += [(job, None, None) for job in some]
+            done = self._at_once(some, connection) if len(some) > 1 else [self._outcome(some[0], connection)]
             if not server.is_in_transaction() and not server.is_closed():
-                outcomes[-1] = (job, None, RuntimeError(ENDED))
+                outcomes[place:] = [(job, None, RuntimeError(ENDED)) for job in some]
                 raise _Unknown("a query function of another request ended the transaction. Whether this was written is not known.")
-            if outcomes[-1][2] is None and not alone:
-                outcomes[-1] = self._released(outcomes[-1], connection)
-            if outcomes[-1][2] is not None:
+            fault = done[0][2] if len(done) == 1 else None
+            if fault is None and done and not alone:
+                fault = self._released(connection)
+                done = done if fault is None else [(some[0], None, fault)] if len(some) == 1 else []
+            outcomes[place:] = done
+            if not done:
+                jobs.extendleft(reversed(some))
+                apart = len(some)
+            if not done or fault is not None:
                 ending.drop(connection, asked)
                 if alone:
                     break
@@ -236,19 +246,43 @@ class Writer:
         self._commit(connection, outcomes)
 
     def _outcome(self, job: Job, connection: Connection) -> Outcome:
+        try:
+            return job, self._called(partial(job.fn, connection, *job.args, **job.kwargs), connection), None
+        except _Own as own:
+            return job, None, own.error
+
+    def _at_once(self, jobs: list[Job], connection: Connection) -> list[Outcome]:
+        """Do calls of one function at once: what became of each, or nothing where each has to go alone."""
+        how: Together = jobs[0].fn.together  # type: ignore[attr-defined]
+        try:
+            results = self._called(partial(how.many, connection, [job.args for job in jobs]), connection)
+        except _Own:
+            return []
+        return [
+            (job, None, one) if isinstance(one, Exception) else (job, one, None) for job, one in zip(jobs, results, strict=True)
+        ]
+
+    def _called(self, call: Callable[[], Any], connection: Connection) -> Any:
+        """The result of a query function.
+
+        Raises:
+            _Own: it has failed by itself; any other error is the transaction's.
+        """
         began, self._inside = time.monotonic(), True
         try:
-            result = job.fn(connection, *job.args, **job.kwargs)
+            result = call()
         except BaseException as error:
             if (is_lost(error) or is_worth_another_try(error)) and not self._is_late(began):
                 raise
-            return job, None, self._late() if is_lost(error) else meaning(error, self.url)
+            raise _Own(self._late() if is_lost(error) else meaning(error, self.url)) from error
         finally:
             self._inside = False
             own = connection.get_transaction()
             if own is not None and not own.is_active:  # a refused commit() would make SQLAlchemy refuse the next function, too
                 own.close()
-        return (job, None, self._late()) if self._is_late(began) else (job, result, None)
+        if self._is_late(began):
+            raise _Own(self._late())
+        return result
 
     def _is_late(self, began: float) -> bool:
         return self.limit_s is not None and time.monotonic() - began > self.limit_s
@@ -257,19 +291,19 @@ class Writer:
     def _late() -> QueryTimeout:
         return QueryTimeout("the function took longer than allowed and was undone.")
 
-    def _released(self, outcome: Outcome, connection: Connection) -> Outcome:
-        """The outcome, once its savepoint is one with the transaction, and a new one stands for the next function."""
+    def _released(self, connection: Connection) -> BaseException | None:
+        """Make the savepoint one with the transaction, and a new one for what follows; why that cannot be, else None."""
         try:
             await_only(raw(connection).execute("RELEASE SAVEPOINT job; SAVEPOINT job"))
         except Exception as error:
             if is_lost(error):
                 raise
             if sqlstate(error) not in NOT_AS_IT_WAS:
-                return outcome[0], None, meaning(error, self.url)
+                return meaning(error, self.url)
             fault = RuntimeError(WENT_ON)
             fault.__cause__ = error
-            return outcome[0], None, fault
-        return outcome
+            return fault
+        return None
 
     def _commit(self, connection: Connection, outcomes: list[Outcome]) -> None:
         server = raw(connection)
@@ -319,6 +353,14 @@ def _bytes_of(position: str) -> int:
     """How many bytes of the log are before a position: `16/B374D848` is its upper and its lower half, in hexadecimal."""
     upper, lower = position.split("/")
     return (int(upper, 16) << 32) + int(lower, 16)
+
+
+class _Own(Exception):
+    """Carries the error of a query function that is not the transaction's."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _Unknown(Exception):
