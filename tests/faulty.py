@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import apsw
 
-Kind = Literal["open", "read", "write", "sync", "truncate", "delete", "lock", "size"]
+Kind = Literal["open", "read", "write", "sync", "truncate", "delete", "lock", "size", "mmap", "fcntl"]
 CHANGES: tuple[Kind, ...] = ("write", "sync", "truncate", "delete")
 KILL = -9
 """In the place of an error: the process is killed."""
@@ -38,6 +38,9 @@ FAULTS: tuple[tuple[Kind, int], ...] = (
     ("open", apsw.SQLITE_CANTOPEN),
     ("delete", apsw.SQLITE_IOERR_DELETE),
 )
+SHARED_FAULTS: tuple[tuple[Kind, int], ...] = (("mmap", errno.ENOMEM), ("fcntl", errno.EIO))
+"""Of the shared memory, which cannot be mapped, or whose locks cannot be taken; the system's codes."""
+
 SECTOR = 512
 SHM_LOCKS = range(120, 129)
 """Where in a -shm file its locks are (os_unix.c: UNIX_SHM_BASE, UNIX_SHM_DMS)."""
@@ -49,7 +52,7 @@ class Fault:
 
     Args:
         kinds: which calls are counted.
-        code: SQLite's, primary or extended, or KILL.
+        code: SQLite's, primary or extended, or the system's, or KILL.
         lasting: every later call fails, too, until it is taken away.
         share: of a write that fails, which part of its bytes reaches the file all the same.
         only: the end of the file's name, such as "-wal".
@@ -95,14 +98,18 @@ class Disk:
 
     def meet(self, kind: Kind, name: str, data: bytes = b"", write: Callable[[bytes], None] | None = None) -> None:
         """Raise what is due; of a write that fails, the share that gets through is written first."""
-        with self._lock:
-            fault = self.fault if self.fault is not None and self.fault.is_due(kind, name) else None
+        fault = self.due(kind, name)
         if fault is not None:
             if write is not None and fault.share:
                 write(data[: int(len(data) * fault.share)])
             if fault.code == KILL:
                 os.kill(os.getpid(), signal.SIGKILL)
             raise apsw.exception_for(fault.code)
+
+    def due(self, kind: Kind, name: str = "") -> Fault | None:
+        """The fault that a call meets."""
+        with self._lock:
+            return self.fault if self.fault is not None and self.fault.is_due(kind, name) else None
 
     def record(self, step: Step) -> None:
         """Remember a step."""
@@ -202,7 +209,8 @@ class _File(apsw.VFSFile):
         return super().xFileSize()
 
     def xLock(self, level: int) -> None:  # noqa: N802
-        self.disk.meet("lock", self.name)
+        if level != apsw.SQLITE_LOCK_EXCLUSIVE:  # tried when the last one closes, and SQLite passes over what goes wrong
+            self.disk.meet("lock", self.name)
         try:
             super().xLock(level)
         except apsw.IOError as error:
@@ -248,10 +256,18 @@ def content(path: Path) -> bytes:
 
 
 @contextlib.contextmanager
-def faulty_shared_memory(call: Literal["mmap", "fcntl"]) -> Iterator[list[bool]]:
-    """While the list that is given out holds True, SQLite's shared memory cannot be mapped (mmap) or its locks taken (fcntl)."""
-    failing = [False]
+def faulty_shared_memory(disk: Disk) -> Iterator[None]:
+    """In the block SQLite's shared memory meets the disk's faults, too."""
     vfs = apsw.VFS("real", "unix")
+    try:
+        with _instead(vfs, disk, "mmap"), _instead(vfs, disk, "fcntl"):
+            yield
+    finally:
+        vfs.unregister()
+
+
+@contextlib.contextmanager
+def _instead(vfs: apsw.VFS, disk: Disk, call: Literal["mmap", "fcntl"]) -> Iterator[None]:
     address = vfs.xGetSystemCall(call)
     assert address is not None
     types = {
@@ -262,21 +278,22 @@ def faulty_shared_memory(call: Literal["mmap", "fcntl"]) -> Iterator[list[bool]]
     real = kind(address)
 
     def instead(*arguments: Any) -> Any:
-        ours = call == "mmap" or (arguments[1] == fcntl.F_SETLK and _start_of(arguments[2]) in SHM_LOCKS)
-        if failing[0] and ours:
-            ctypes.set_errno(errno.ENOMEM if call == "mmap" else errno.EIO)
-            return ctypes.c_void_p(-1).value if call == "mmap" else -1
-        return real(*arguments)
+        ours = call == "mmap" or (arguments[1] == fcntl.F_SETLK and _is_shared(arguments[2]))
+        fault = disk.due(call) if ours else None
+        if fault is None:
+            return real(*arguments)
+        ctypes.set_errno(fault.code)
+        return ctypes.c_void_p(-1).value if call == "mmap" else -1
 
     callback = kind(instead)
     vfs.xSetSystemCall(call, ctypes.cast(callback, ctypes.c_void_p).value or 0)
     try:
-        yield failing
+        yield
     finally:
         vfs.xSetSystemCall(call, address)
-        vfs.unregister()
 
 
-def _start_of(lock: int) -> int:
-    """`l_start` of a `struct flock` of 64-bit Linux."""
-    return ctypes.c_int64.from_address(lock + 8).value
+def _is_shared(lock: int) -> bool:
+    """Whether a `struct flock` of 64-bit Linux takes a lock of the shared memory, which is not asked when one is given back."""
+    kind, start = ctypes.c_int16.from_address(lock).value, ctypes.c_int64.from_address(lock + 8).value
+    return start in SHM_LOCKS and kind != fcntl.F_UNLCK

@@ -1,9 +1,11 @@
 """The service as a whole: health, docs, errors."""
 
 import asyncio
+import contextlib
 import json
 import re
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import cast
 
@@ -33,7 +35,19 @@ def test_it_lives_without_asking_the_database(client: TestClient) -> None:
 
 def test_it_is_ready_when_every_check_is_ok(client: TestClient) -> None:
     checks = {"read": "ok", "schema": "ok", "write": "ok", "disk": "ok"}
-    assert client.get("/readyz").json() == {"status": "ok", "checks": checks}
+    ready = client.get("/readyz").json()
+    assert (ready["status"], ready["checks"]) == ("ok", checks)
+
+
+def test_it_says_how_large_the_log_is_that_a_reader_lets_grow(client: TestClient, registry_file: Path) -> None:
+    log = Path(f"{registry_file}-wal")
+    with contextlib.closing(sqlite3.connect(registry_file, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM devices").fetchone()
+        for number in range(3):
+            before = client.get("/readyz").json()["wal_bytes"]
+            assert client.put("/api/v1/devices/a", json={"note": f"{number}"}).is_success
+            assert client.get("/readyz").json()["wal_bytes"] == log.stat().st_size > before
 
 
 def test_asking_whether_it_is_ready_changes_nothing(client: TestClient) -> None:

@@ -68,7 +68,7 @@ NEWEST = "'2999-01-01T00:00:00.000000Z'"
     ("statements", "what", "level", "said"),
     [
         (["UPDATE alembic_version SET version_num = '0001'"], "schema", "error", "homedex migrate"),
-        (["UPDATE alembic_version SET version_num = '9999'"], "schema", "error", "newer Homedex"),
+        (["UPDATE alembic_version SET version_num = '9999'"], "schema", "error", "newer version"),
         (["UPDATE entities SET device_id = 'nowhere' WHERE id = 'e03'"], "references", "error", "1 broken"),
         (["DELETE FROM device_search WHERE rowid = 1"], "search of devices", "error", "1 missing, 0 too many"),
         (["UPDATE entities SET removed_at = created_at WHERE id = 'e03'"], "search of entities", "error", "0 missing, 1 too many"),

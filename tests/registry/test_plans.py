@@ -12,7 +12,9 @@ from sqlalchemy import Connection, event
 
 from homedex.registry import orders, schema
 from homedex.registry.areas import AREAS
-from homedex.registry.devices import DEVICES
+from homedex.registry.changes import Stamp
+from homedex.registry.devices import DEVICES, get_devices
+from homedex.registry.edits import Edit, apply
 from homedex.registry.entities import ENTITIES
 from homedex.registry.pages import Listing
 from homedex.registry.sources import SOURCES
@@ -254,6 +256,30 @@ def test_what_no_index_knows_is_read_in_the_order_of_the_file(full: Connection, 
 def test_areas_and_sources_are_listed_in_the_order_of_their_ids(full: Connection, listing: Listing) -> None:
     for step in ask(full, listing).pages:
         assert "TEMP B-TREE" not in found(step)
+
+
+@pytest.mark.parametrize("noun", ["devices", "entities"])
+def test_edits_look_records_up_and_read_no_table_from_one_end_to_the_other(full: Connection, noun: str) -> None:
+    sent: list[tuple[str, Any]] = []
+    ids = {"devices": ("d0000007", "d0000008", "new"), "entities": ("e7", "sensor.8", "sensor.new")}[noun]
+    full.info.clear()
+
+    def note(_cursor: object, statement: str, parameters: Any) -> bool:
+        sent.append((statement, parameters))
+        return True
+
+    driver(full).exec_trace = note
+    every = [Edit(key, {"note": "other"}, "upsert") for key in ids]
+    with full.begin_nested() as undone:
+        edited = [outcome for some in (every[:1], every[1:2], every) for outcome in apply(full, noun, some, Stamp(NOW, "api"))]
+        if noun == "devices":
+            assert len(get_devices(full, ids)) == len(ids)
+        driver(full).exec_trace = None
+        undone.rollback()
+    assert [one.status for one in edited] == ["updated", "updated", "unchanged", "unchanged", "created"]
+    plans = {one[0]: plan(full, *one) for one in sent if one[0].lstrip().startswith(("SELECT", "UPDATE", "INSERT"))}
+    assert any("json_each" in statement for statement in plans)
+    assert not [one for one in plans.items() if re.search(r"^SCAN (devices|entities|device_ids|changes)", one[1], re.MULTILINE)]
 
 
 def test_no_index_is_there_twice(full: Connection) -> None:

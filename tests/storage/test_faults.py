@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 import ledger
-from faulty import FAULTS, Disk, Fault, faulty_disk, faulty_shared_memory
+from faulty import FAULTS, SHARED_FAULTS, Disk, Fault, Kind, faulty_disk, faulty_shared_memory
 from homedex.errors import Busy, HomedexError, StorageFull, StorageUnavailable
 from homedex.storage import wal_flush
 from homedex.storage.database import Database
@@ -102,20 +102,24 @@ async def test_a_lane_that_cannot_open_another_connection_says_so_until_it_can(
     await db.close()
 
 
-@pytest.mark.parametrize("call", ["mmap", pytest.param("fcntl", marks=pytest.mark.slow)])  # SQLite tries for a lock for 10 s
-async def test_shared_memory_that_fails_is_said_and_recovers(path: Path, call: str) -> None:
-    with faulty_shared_memory(call) as failing:  # type: ignore[arg-type]
-        failing[0] = True
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [SHARED_FAULTS[0], pytest.param(*SHARED_FAULTS[1], marks=pytest.mark.slow)],  # SQLite tries for a lock for 10 s
+)
+async def test_shared_memory_that_fails_is_said_and_recovers(path: Path, kind: Kind, code: int) -> None:
+    disk = Disk()
+    with faulty_shared_memory(disk):
+        disk.fault = lasting = Fault((kind,), code, lasting=True)
         with pytest.raises((StorageUnavailable, Busy)):
             Database.open(str(path), readers=1, busy_timeout_s=BUSY_S)
-        failing[0] = False
+        disk.fault = None
         db = SqliteDatabase.open_file(str(path), readers=1, busy_timeout_s=BUSY_S)
         assert await db.write(ledger.append, 1, 10) == 1
-        failing[0] = True
+        disk.fault = lasting
         with pytest.raises((StorageUnavailable, Busy)):  # so many pages need another piece of shared memory
             await asyncio.wait_for(db.write(ledger.append, 9000, 2000), 10)
         assert db.revision
-        failing[0] = False
+        disk.fault = None
         assert await asyncio.wait_for(db.write(ledger.append, 1, 10), 5) == 2
         await db.close()
     assert ledger.counted(path) == 2

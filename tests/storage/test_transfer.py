@@ -366,7 +366,7 @@ def test_a_source_that_cannot_be_copied_is_said_so_and_nothing_is_made(make: Mak
         (tmp_path / "missing.db", BadSource, "there is no file"),
         (tmp_path, BadSource, "there is no file"),
         (text, NotADatabase, "is not a SQLite database"),
-        (empty, BadSource, "has no registry"),
+        (empty, BadSource, "has not the tables"),
         (old, BadSource, "has schema 0001, and only"),
         (new, DatabaseTooNew, "has schema 9999"),
     )
@@ -378,7 +378,7 @@ def test_a_source_that_cannot_be_copied_is_said_so_and_nothing_is_made(make: Mak
 
 
 def test_a_postgresql_without_a_registry_is_no_source(make: Make) -> None:
-    with pytest.raises(BadSource, match="has no registry"):
+    with pytest.raises(BadSource, match="has not the tables"):
         transfer(make("postgresql"), make("sqlite"))
 
 

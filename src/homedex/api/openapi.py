@@ -109,6 +109,7 @@ _CHECKS: Schema = {
             "properties": {
                 "status": {"enum": ["ok", "not ready"]},
                 "checks": {"type": "object", "additionalProperties": {"type": "string"}},
+                "wal_bytes": {"type": "integer", "minimum": 0},
                 "backups": {
                     "type": "object",
                     "properties": {key: {"type": ["string", "null"]} for key in ("made_at", "verified_at", "problem", "trouble")},

@@ -23,7 +23,7 @@ def schema_at_head(connection: Connection) -> Iterator[Finding]:
     if found is None:
         yield Finding("schema", "none", "error", f"This program needs {head}: run `homedex migrate`.")
     elif found > head:
-        yield Finding("schema", found, "error", f"This program knows schemas up to {head}: use the newer Homedex that wrote it.")
+        yield Finding("schema", found, "error", f"This program knows schemas up to {head}: use the newer version that wrote it.")
     else:
         yield judged("schema", found, f"This program needs {head}: run `homedex migrate`.", fine=found == head)
 

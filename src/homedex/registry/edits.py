@@ -197,10 +197,9 @@ class _Wave:
 
     def _look_up_entities(self, edits: Sequence[Edit], keys: Sequence[str], columns: Sequence[str]) -> None:
         names = {*keys, *(edit.values["entity_id"] for edit in edits if edit.values.get("entity_id"))}
-        for row in _find(self.connection, self.kind.table, "entity_id", sorted(names), columns):
-            if row["removed_at"] is None:
-                self.stored.setdefault(row["entity_id"], []).append(row)
-                self.holders[row["source_id"], row["entity_id"]] = row["id"]
+        for row in _find(self.connection, self.kind.table, "entity_id", sorted(names), columns, present=True):
+            self.stored.setdefault(row["entity_id"], []).append(row)
+            self.holders[row["source_id"], row["entity_id"]] = row["id"]
         for row in _find(self.connection, self.kind.table, "id", keys, columns):
             self.by_id[row["id"]] = row
             self.taken.add(row["id"])
@@ -459,26 +458,35 @@ def _wrong(name: str, detail: str) -> Invalid:
     return Invalid(f"#/{name}: {detail}.", [{"pointer": f"#/{name}", "detail": detail}])
 
 
-def _find(connection: Connection, table: Table, column: str, values: Iterable[str], columns: Sequence[str]) -> list[Row]:
+def _find(  # noqa: PLR0913  (the same as below)
+    connection: Connection, table: Table, column: str, values: Iterable[str], columns: Sequence[str], *, present: bool = False
+) -> list[Row]:
     """The rows that have one of these values."""
-    return [dict(zip(columns, row, strict=True)) for row in _find_values(connection, table, column, values, columns)]
+    found = _find_values(connection, table, column, values, columns, present=present)
+    return [dict(zip(columns, row, strict=True)) for row in found]
 
 
-def _find_values(
-    connection: Connection, table: Table, column: str, values: Iterable[str], columns: Sequence[str]
+def _find_values(  # noqa: PLR0913  (what is looked for, where, and what is wanted of it)
+    connection: Connection, table: Table, column: str, values: Iterable[str], columns: Sequence[str], *, present: bool = False
 ) -> list[tuple[Any, ...]]:
-    """What these columns hold in the rows that have one of these values."""
+    """What these columns hold in the rows that have one of these values.
+
+    Args:
+        present: no tombstones. Of a column that is not unique they stand apart in its index: it is of no use without this.
+    """
     wanted = list(values)
     if not wanted:
         return []
-    if len(wanted) == 1:
-        return _select(table, column, tuple(columns), several=False).all(connection, {"value": wanted[0]})
-    return _select(table, column, tuple(columns), several=True).all(connection, {"values": wanted})
+    several = len(wanted) > 1
+    statement = _select(table, column, tuple(columns), several=several, present=present)
+    return statement.all(connection, {"values": wanted} if several else {"value": wanted[0]})
 
 
 @lru_cache(maxsize=256)
-def _select(table: Table, column: str, columns: tuple[str, ...], *, several: bool) -> Prepared:
+def _select(table: Table, column: str, columns: tuple[str, ...], *, several: bool, present: bool) -> Prepared:
     chosen = select(*(table.c[name] for name in columns))
+    if present:
+        chosen = chosen.where(table.c.removed_at.is_(None))
     if not several:
         return Prepared(chosen.where(table.c[column] == bindparam("value")))
     return Prepared(chosen.where(among(table.c[column], bindparam("values", type_=TextList()))))

@@ -160,7 +160,7 @@ def verify_file(path: Path, scratch: Path, tell: Tell = lambda *_: None, *, call
     if found is None:
         raise BadBackup(
             f"{called} holds a damaged database: {'; '.join(complaints[:MOST])}. If it was made just now, the database itself is "
-            "damaged: `homedex doctor` says more."
+            "damaged: PRAGMA integrity_check says where."
         )
     said = State(manifest.schema_revision, manifest.application_id, manifest.sequence, manifest.tables)
     for name, is_there, should_be in zip(State._fields, found, said, strict=True):

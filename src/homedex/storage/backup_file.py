@@ -167,7 +167,7 @@ def _front(backup: BinaryIO, path: Path) -> tuple[Manifest, int]:
         said = json.loads(backup.read(size))
         if said["format"] != FORMAT:
             raise BadBackup(
-                f"{path} is a backup of format {said['format']}, and this program knows {FORMAT}. Use the newer Homedex."
+                f"{path} is a backup of format {said['format']}, and this program knows {FORMAT}. Use the newer version that wrote it."
             )
         tables = {name: Contents(**contents) for name, contents in said.pop("tables").items()}
         made_at = datetime.fromisoformat(said.pop("made_at")).astimezone(UTC)
@@ -175,7 +175,7 @@ def _front(backup: BinaryIO, path: Path) -> tuple[Manifest, int]:
             raise TypeError  # noqa: TRY301  (as above)
         return Manifest(**said, made_at=made_at, tables=tables), FRONT.size + size
     except (ValueError, TypeError, KeyError, AttributeError, struct.error):
-        raise BadBackup(f"{path} is no backup of Homedex, or its beginning is damaged.") from None
+        raise BadBackup(f"{path} is no backup of this format, or its beginning is damaged.") from None
 
 
 def unpack(path: Path, database: BinaryIO, tell: Tell = lambda *_: None) -> Manifest:

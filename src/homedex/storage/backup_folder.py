@@ -103,7 +103,8 @@ class BackupFolder:
             NotFound: there is none of that name.
         """
         if not NAME.fullmatch(name) or not (self.path / name).is_file():
-            raise NotFound(f"there is no backup {name!r} in {self.path}. `homedex backup list` shows those there are.")
+            there = ", ".join(self._names()[:3])
+            raise NotFound(f"there is no backup {name!r} in {self.path}." + (f" The newest there: {there}." if there else ""))
         return self._look(self.path / name, self._verified().get(name))
 
     def _names(self) -> list[str]:
@@ -164,7 +165,7 @@ class BackupFolder:
         if free < need_bytes + LEAST_FREE_BYTES:
             raise StorageFull(
                 f"{self.path} has {free:,} bytes free, and {need_bytes + LEAST_FREE_BYTES:,} are needed. "
-                "Free some space, or set HOMEDEX_BACKUP_DIR to another disk. No backup was touched."
+                "Free some space, or keep the backups on another disk. No backup was touched."
             )
         with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self.path, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
@@ -308,4 +309,4 @@ def _time(said: Any) -> datetime | None:
 
 
 def _refused(folder: Path, error: OSError) -> StorageUnavailable:
-    return StorageUnavailable(f"the backups in {folder} cannot be used: {error.strerror}. Check HOMEDEX_BACKUP_DIR and its rights.")
+    return StorageUnavailable(f"the backups in {folder} cannot be used: {error.strerror}. Name a folder that this user may write.")

@@ -36,6 +36,11 @@ class Database(ABC):
         """What is wrong with the file and what to do, once that is known; every write is refused from then on. None: nothing."""
         return None
 
+    @property
+    def wal_bytes(self) -> int | None:
+        """Size of the write-ahead log, which a reader that does not end lets grow; None where it cannot be seen."""
+        return None
+
     async def look_for_damage(self) -> None:  # noqa: B027  (what a server's Database does)
         """Read all of it, and remember in `damage` if it is not whole. A server looks after itself."""
 

@@ -155,7 +155,7 @@ def refuse_newer(path: str, revision: str | None, scripts: Path | str) -> None:
     if revision is not None and revision not in known:
         raise DatabaseTooNew(
             f"{path} has schema {revision}, and this program knows schemas up to {known[-1]}. "
-            "Use the newer Homedex that wrote it, or restore a backup from before that upgrade. Nothing was changed."
+            "Use the newer version that wrote it, or restore a backup from before that upgrade. Nothing was changed."
         )
 
 

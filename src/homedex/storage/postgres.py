@@ -191,7 +191,7 @@ async def check_server(url: str) -> None:
         version = connection.get_server_version()
         if version.major < OLDEST:
             raise DatabaseTooOld(
-                f"{shown(url)} is PostgreSQL {version.major}, and Homedex needs {OLDEST} or newer. Nothing was changed."
+                f"{shown(url)} is PostgreSQL {version.major}, and {OLDEST} or newer is needed. Nothing was changed."
             )
         encoding = await connection.fetchval("SHOW server_encoding")
         if encoding != "UTF8":
@@ -252,7 +252,7 @@ OF_STATE: dict[str, tuple[type[HomedexError], str]] = {
     "55P03": (Busy, "another process holds the database's write lock. Try again."),
     "40001": (Busy, "other transactions were in the way again and again. Try again."),
     "40P01": (Busy, "other transactions were in the way again and again. Try again."),
-    "53300": (StorageUnavailable, "{place} takes no further connections. Raise its max_connections, or lower HOMEDEX_POOL_SIZE."),
+    "53300": (StorageUnavailable, "{place} takes no further connections. Raise its max_connections, or keep fewer in the pool."),
     "53100": (StorageFull, "no space is left for {place}. Nothing was written; free some space and try again."),
     "28P01": (StorageUnavailable, "{place} refuses this user or password. Correct DATABASE_URL."),
     "28000": (StorageUnavailable, "{place} refuses this user or password. Correct DATABASE_URL."),

@@ -53,7 +53,7 @@ async def _revision(url: str, scripts: Path | str) -> str | None:
         if _is_foreign(revision, set(tables), scripts):
             raise ForeignDatabase(
                 f"{shown(url)} has tables of another program and was left alone. "
-                "Make a database of its own for Homedex with `createdb`, and name that in DATABASE_URL."
+                "Make a database of its own with `createdb`, and name that in DATABASE_URL."
             )
     finally:
         await connection.close()

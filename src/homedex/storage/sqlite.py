@@ -217,7 +217,7 @@ def _claim(connection: apsw.Connection, options: Options) -> None:
         if found or not empty:
             raise ForeignDatabase(
                 f"{connection.filename} belongs to another program (application id {found:#x}) and was left alone. "
-                "Give Homedex a file of its own in DATABASE_URL."
+                "Name a file of its own in DATABASE_URL."
             )
         connection.pragma("application_id", options.application_id)
 

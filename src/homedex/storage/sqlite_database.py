@@ -19,7 +19,7 @@ from homedex.storage.database import Database
 from homedex.storage.engine import create_engine
 from homedex.storage.jobs import PROGRESS_STEPS, Job, answer
 from homedex.storage.lanes import Lane, Reader, Writer
-from homedex.storage.sqlite import CACHE_BUDGET_KIB, MEMORY, Options, open_connection
+from homedex.storage.sqlite import CACHE_BUDGET_KIB, MEMORY, Options, open_connection, wal_bytes
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +163,14 @@ class SqliteDatabase(Database):
     def damage(self) -> str | None:
         """See `Database.damage`."""
         return self._damage.found
+
+    @property
+    def wal_bytes(self) -> int | None:
+        """See `Database.wal_bytes`."""
+        try:
+            return wal_bytes(self.path)
+        except OSError:  # the folder may not be looked into
+            return None
 
     async def look_for_damage(self) -> None:
         """See `Database.look_for_damage`."""

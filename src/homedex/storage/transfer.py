@@ -178,11 +178,11 @@ def _check_schema(connection: Connection, source: str, shape: Shape) -> None:
     refuse_newer(shown(source), found, shape.scripts)
     if found is not None and found != head:
         raise BadSource(
-            f"{shown(source)} has schema {found}, and only {head} can be copied. Start `homedex serve` on it once, which brings it "
+            f"{shown(source)} has schema {found}, and only {head} can be copied. Start its service once, which brings it "
             "there, and stop it again. Nothing was changed."
         )
     if found is None or not shape.metadata.tables.keys() <= table_names(connection):
-        raise BadSource(f"{shown(source)} has no registry. Name the database that `homedex serve` uses.")
+        raise BadSource(f"{shown(source)} has not the tables that are copied. Name the database that the service uses.")
 
 
 def _state(connection: Connection, metadata: MetaData) -> list[Any]:
