@@ -167,7 +167,8 @@ def _front(backup: BinaryIO, path: Path) -> tuple[Manifest, int]:
         said = json.loads(backup.read(size))
         if said["format"] != FORMAT:
             raise BadBackup(
-                f"{path} is a backup of format {said['format']}, and this program knows {FORMAT}. Use the newer version that wrote it."
+                f"{path} is a backup of format {said['format']}, and this program knows {FORMAT}. "
+                "Use the newer version that wrote it."
             )
         tables = {name: Contents(**contents) for name, contents in said.pop("tables").items()}
         made_at = datetime.fromisoformat(said.pop("made_at")).astimezone(UTC)
