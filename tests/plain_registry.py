@@ -199,13 +199,13 @@ class PlainRegistry:
             raise Refused(409)
         row = rows[0] if rows else None
         there = row is not None and row["removed_at"] is None
+        theirs = row is not None and row["source_id"] != MANUAL
+        if (not there and (theirs or way == "patch")) or (row is None and key in self.moved):
+            raise self._absent(key, rows)
         if there and "If-None-Match" in conditions:
             raise Refused(412)
         if "If-Match" in conditions and not (there and row and conditions["If-Match"] in {"*", row["version"]}):
             raise Refused(412)
-        theirs = row is not None and row["source_id"] != MANUAL
-        if (not there and (theirs or way == "patch")) or (row is None and key in self.moved):
-            raise self._absent(key, rows)
         if theirs and (way == "put" or noun == "areas"):
             raise Refused(409)
         return row

@@ -166,6 +166,24 @@ def test_an_edit_of_what_has_changed_meanwhile_is_refused(client: TestClient) ->
     assert client.put(f"{V1}/devices/a", json={}, headers={"if-match": "*"}).status_code == 412
 
 
+@pytest.mark.parametrize("tag", ['"1-abc"', "*"])
+def test_what_is_not_there_is_said_before_what_was_asked_of_its_version(client: TestClient, tag: str) -> None:
+    """RFC 9110, 13.2.1: a condition is ignored where the answer without it were neither 2xx nor 412."""
+    moved = Observation("twin", "zigbee2mqtt", "Twin", devices=[{"device_id": "now"}], moved={})
+    write(client, apply_sync, moved, allow_removals=True, now=NOW)
+    now = Observation("twin", "zigbee2mqtt", "Twin", devices=[{"device_id": "later"}], moved={"now": "later"})
+    write(client, apply_sync, now, allow_removals=True, now=NOW)
+    sync(client)
+    sync(client, gone=True)
+    assert client.put(f"{V1}/devices/gone", json={}).status_code == 201
+    assert client.delete(f"{V1}/devices/gone").status_code == 204
+    statuses = {"none": (404, 404, 412), "gone": (410, 410, 412), "lamp": (410, 410, 410), "now": (308, 308, 308)}
+    for key, expected in statuses.items():
+        asked: list[tuple[str, Any]] = [("PATCH", {"note": "x"}), ("DELETE", None), ("PUT", {})]
+        answers = [client.request(method, f"{V1}/devices/{key}", json=body, headers={"if-match": tag}) for method, body in asked]
+        assert tuple(answer.status_code for answer in answers) == expected, key
+
+
 def test_a_sighting_is_no_edit_but_other_bytes(client: TestClient) -> None:
     tag = client.put(f"{V1}/devices/a", json={}).headers["etag"]
     assert client.get(f"{V1}/devices/a", headers={"if-none-match": tag}).status_code == 304

@@ -5,7 +5,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from homedex.registry.edits import Edit
 from homedex.storage.engine import create_engine
 from homedex.storage.rows import driver
 from homedex.storage.sqlite import Options
+from homedex.storage.types import to_text
 from service import Service
 
 KEYS = tuple("abcdef")
@@ -73,6 +74,23 @@ def one_by_one(connection: Connection, calls: list[tuple[str, Edit, Stamp]]) -> 
 
 def told(said: list[Any]) -> list[Any]:
     return [(type(one), str(one), one.extensions) if isinstance(one, HomedexError) else one for one in said]
+
+
+def test_each_change_says_who_asked_for_it_and_none_is_older_than_its_request(migrated: Path, tmp_path: Path) -> None:
+    path = shutil.copy(migrated, tmp_path / "some.db")
+    engine = create_engine(str(path), Options(application_id=schema.APPLICATION_ID))
+    later = NOW + timedelta(seconds=2)
+    calls = [
+        ("devices", Edit("absent", {"name": "x"}, "patch"), Stamp(NOW, "api", request_id="that fails")),
+        ("devices", Edit("first", {"name": "x"}, "put"), Stamp(later, "api", request_id="first")),
+        ("devices", Edit("second", {"name": "x"}, "put"), Stamp(NOW, "api", request_id="second")),
+    ]
+    with engine.connect() as connection:
+        edits_and_gets(connection, calls)
+        written = list(driver(connection).execute("SELECT kind, key, request_id, at FROM changes ORDER BY seq"))
+    engine.dispose()
+    expected = [("source", "manual", "first"), ("device", "first", "first"), ("device", "second", "second")]
+    assert written == [(*one, to_text(later)) for one in expected]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Write functions of which several calls are done at once: as if one after another, whatever one of them does."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -44,6 +45,11 @@ def note(_: Connection, said: list[str]) -> None:
 def put_all(connection: Connection, calls: Sequence[tuple[str, int]]) -> list[Any]:
     SIZES.append(len(calls))
     at_end(connection, note, [f"{len(calls)} with others"])
+    if any(value == -4 for _, value in calls):
+        time.sleep(0.05)  # longer than a transaction takes others in
+        raise ValueError("not together")
+    if any(value == -5 for _, value in calls):
+        time.sleep(1)  # longer than the server lets a transaction idle
     if any(value == -3 for _, value in calls):
         connection.execute(text(LOSE[connection.dialect.name]))
     found: list[Any] = []
@@ -122,6 +128,22 @@ async def test_when_it_cannot_be_done_at_once_each_goes_alone(db: Database) -> N
     assert isinstance(second, IntegrityError)
     assert SIZES == [3]
     assert await db.read(rows) == ["a", "c"]
+
+
+async def test_what_fails_after_the_time_of_a_transaction_goes_alone_in_the_next(db: Database) -> None:
+    calls = [(name, -4 if name == "c" else 1) for name in "abcdef"]
+    assert await asyncio.wait_for(write_at_once(db, *calls), 10) == [f"{name} alone" for name in "abcdef"]
+    assert SIZES == [6]
+    assert await db.read(rows) == list("abcdef")
+
+
+async def test_a_server_that_hangs_up_on_all_of_them_is_no_ones_fault(empty: str, db: Database) -> None:
+    if isinstance(db, SqliteDatabase):
+        pytest.skip("no server")
+    async with Database.open(empty, write_deadline_s=0.3) as hasty:
+        said = await asyncio.wait_for(write_at_once(hasty, ("a", 1), ("b", -5), ("c", 1)), 10)
+    assert said == ["a alone", "b alone", "c alone"]
+    assert SIZES == [3]
 
 
 async def test_when_their_transaction_is_lost_the_others_run_again(db: Database) -> None:

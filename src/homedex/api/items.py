@@ -59,7 +59,8 @@ async def edited(request: Request, noun: str, edit: Edit) -> Response:
 
 def edits_and_gets(connection: Connection, calls: Sequence[tuple[str, Edit, Stamp]]) -> list[tuple[bytes, int, str] | HomedexError]:
     """Do edits of different devices, for requests that wait at the same time: a third less work than one by one (2026-11)."""
-    stamp = replace(calls[0][2], request_ids={edit.key: when.request_id for _, edit, when in calls})
+    newest = max((when for _, _, when in calls), key=lambda when: when.at)  # nothing was written before it was asked for
+    stamp = replace(newest, request_ids={edit.key: when.request_id for _, edit, when in calls})
     outcomes = edits.apply(connection, "devices", [edit for _, edit, _ in calls], stamp)
     found = devices.get_devices(connection, [one.key for one in outcomes if one.error is None])
     return [one.error or (*found[one.key], one.status) for one in outcomes]

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from homedex.api import logs, problems
 from homedex.api.deps import LARGEST_BODY_BYTES
-from homedex.errors import HomedexError, HostNotAllowed, TooLarge
+from homedex.errors import HomedexError, HostNotAllowed, NotFound, TooLarge
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Requests:
             await send(message)
 
         try:
-            refusal = self.refusal(headers)
+            refusal = self.refusal(scope["path"], headers)
             if refusal is None:
                 await self.app(scope, receive, send_with_id)
             else:
@@ -75,8 +75,10 @@ class Requests:
             if bug or status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.access_log:
                 log_answer(scope, status, perf_counter() - began, bug)
 
-    def refusal(self, headers: dict[bytes, bytes]) -> HomedexError | None:
+    def refusal(self, path: str, headers: dict[bytes, bytes]) -> HomedexError | None:
         """Why this request does not reach the app, judged by its head alone."""
+        if "\0" in path:  # in no id; PostgreSQL refuses to hear of such a text
+            return NotFound("no address has a NUL (%00) in it.")
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > LARGEST_BODY_BYTES:
             return TooLarge(f"the body has {int(length)} bytes, and may have {LARGEST_BODY_BYTES} at most.")

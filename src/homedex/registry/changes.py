@@ -1,7 +1,7 @@
 """Changes: what happened to every source, area, device and entity, in order; written with what happened."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -33,6 +33,10 @@ class Stamp:
     run_id: str | None = None
     request_id: str | None = None
     request_ids: Mapping[str, str | None] | None = None  # by key, where several requests are carried out at once
+
+    def of(self, key: str) -> "Stamp":
+        """The stamp of the request for one key alone."""
+        return self if self.request_ids is None else replace(self, request_id=self.request_ids.get(key), request_ids=None)
 
 
 class Change(NamedTuple):

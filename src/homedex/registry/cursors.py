@@ -143,6 +143,8 @@ def _value(value: Any, kind: str) -> Any:
         if type(value) is not int or abs(value) > LARGEST_NUMBER:
             raise ValueError
         return value
+    if "\0" in value:  # PostgreSQL refuses to hear of such a text, and there is none
+        raise ValueError
     value.encode()
     return value
 

@@ -9,21 +9,19 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Table, bindparam, func, select
+from sqlalchemy import Connection, func, select
 
 from homedex.errors import BulkRefused, Conflict, Gone, HomedexError, Invalid, Moved, NotFound, PreconditionFailed
 from homedex.registry import areas, devices, entities
 from homedex.registry.changes import Stamp
+from homedex.registry.lookup import find, find_values
 from homedex.registry.plain import KEY_PLACE, new_row, settled
 from homedex.registry.records import NOUNS, USER_FIELDS, Row, Update, create_rows, remove_rows, update_rows
 from homedex.registry.sources import MANUAL, ensure_manual_source
 from homedex.registry.tables import DeviceId, table_of
-from homedex.storage.json_sql import TextList, among
-from homedex.storage.rows import Prepared
 from homedex.storage.types import same, to_text
 
 Status = Literal["created", "updated", "restored", "unchanged", "failed"]
@@ -165,7 +163,7 @@ class _Wave:
         self._look_up(edits)
         outcomes = [self._decide(edit) for edit in itertools.takewhile(self._is_known, edits)]
         if self.new:
-            ensure_manual_source(self.connection, self.stamp)
+            ensure_manual_source(self.connection, self.stamp.of(str(self.new[0][self.kind.key])))
             create_rows(self.connection, self.noun, MANUAL, self.new, self.stamp)
         for (source_id, action), updates in self.updates.items():
             update_rows(self.connection, self.noun, source_id, updates, self.stamp, action=action)
@@ -184,7 +182,7 @@ class _Wave:
         if self.noun == "entities":
             self._look_up_entities(edits, keys, columns)
             return
-        found = _find_values(self.connection, self.kind.table, self.kind.key, keys, columns)
+        found = find_values(self.connection, self.kind.table, self.kind.key, keys, columns)
         if self.noun == "devices":
             self.settled = settled(edits, columns, found, MANUAL, MERGED)
         for values in found:
@@ -192,21 +190,21 @@ class _Wave:
                 self.stored.setdefault(values[KEY_PLACE], []).append(dict(zip(columns, values, strict=True)))
         if self.noun == "devices":
             unknown = [key for key in keys if key not in self.stored and key not in self.settled]
-            moved = _find(self.connection, table_of(DeviceId), "old_id", unknown, ["old_id", "device_id"])
+            moved = find(self.connection, table_of(DeviceId), "old_id", unknown, ["old_id", "device_id"])
             self.moved = {row["old_id"]: row["device_id"] for row in moved}
 
     def _look_up_entities(self, edits: Sequence[Edit], keys: Sequence[str], columns: Sequence[str]) -> None:
         names = {*keys, *(edit.values["entity_id"] for edit in edits if edit.values.get("entity_id"))}
-        for row in _find(self.connection, self.kind.table, "entity_id", sorted(names), columns, present=True):
+        for row in find(self.connection, self.kind.table, "entity_id", sorted(names), columns, present=True):
             self.stored.setdefault(row["entity_id"], []).append(row)
             self.holders[row["source_id"], row["entity_id"]] = row["id"]
-        for row in _find(self.connection, self.kind.table, "id", keys, columns):
+        for row in find(self.connection, self.kind.table, "id", keys, columns):
             self.by_id[row["id"]] = row
             self.taken.add(row["id"])
             if row["id"] not in self.stored:
                 self.stored[row["id"]] = [row]
         wanted = sorted({edit.values["device_id"] for edit in edits if edit.values.get("device_id")})
-        found = _find(self.connection, NOUNS["devices"].table, "device_id", wanted, ["device_id", "removed_at"])
+        found = find(self.connection, NOUNS["devices"].table, "device_id", wanted, ["device_id", "removed_at"])
         self.devices = {row["device_id"] for row in found if row["removed_at"] is None}
 
     def _needed(self, edits: Sequence[Edit]) -> list[str]:
@@ -284,8 +282,13 @@ class _Wave:
         return rows[0] if rows else None
 
     def _check(self, edit: Edit, stored: Row | None) -> None:
-        """Whether the edit may be done at all."""
+        """Whether the edit may be done at all.
+
+        What is not there and cannot be made comes before what the edit asks of versions (RFC 9110, 13.2.1).
+        """
         there = stored is not None and stored["removed_at"] is None
+        if not there:
+            self._check_absent(edit, stored)
         if edit.only_new and there:
             raise PreconditionFailed(
                 f"{edit.key!r} is there already, and `If-None-Match: *` asks for a new one. Nothing was changed."
@@ -293,14 +296,15 @@ class _Wave:
         if edit.versions is not None and (not there or (stored and edit.versions and stored["version"] not in edit.versions)):
             now = f"is at version {stored['version']} now" if there and stored else "is not there"
             raise PreconditionFailed(f"{edit.key!r} {now}, which `If-Match` does not allow. Get it again, and repeat your change.")
-        if stored is None:
-            if edit.way == "patch":
-                raise self._absent(edit.key, None)
+        if stored is not None and stored["source_id"] != MANUAL:
+            self._check_foreign(edit, stored)
+
+    def _check_absent(self, edit: Edit, stored: Row | None) -> None:
+        """Return if the edit makes what is not there."""
+        if stored is None and edit.way != "patch":
             if edit.key in self.moved:
                 raise Moved(edit.key, self.moved[edit.key])
-        elif stored["source_id"] != MANUAL:
-            self._check_foreign(edit, stored)
-        elif not there and edit.way == "patch":
+        elif stored is None or stored["source_id"] != MANUAL or edit.way == "patch":
             raise self._absent(edit.key, stored)
 
     def _absent(self, key: str, stored: Row | None) -> HomedexError:
@@ -311,8 +315,6 @@ class _Wave:
         return NotFound(f"no {self.kind.kind} has the id {key!r}.")
 
     def _check_foreign(self, edit: Edit, stored: Row) -> None:
-        if stored["removed_at"] is not None:
-            raise self._absent(edit.key, stored)
         given = {} if edit.way == "put" else self._given(edit, stored)
         facts = sorted(name for name, value in given.items() if name not in USER_FIELDS and not same(stored[name], value))
         if edit.way == "put" or facts or self.noun == "areas":
@@ -456,37 +458,3 @@ def merged(target: Any, patch: Any) -> Any:
 
 def _wrong(name: str, detail: str) -> Invalid:
     return Invalid(f"#/{name}: {detail}.", [{"pointer": f"#/{name}", "detail": detail}])
-
-
-def _find(  # noqa: PLR0913  (the same as below)
-    connection: Connection, table: Table, column: str, values: Iterable[str], columns: Sequence[str], *, present: bool = False
-) -> list[Row]:
-    """The rows that have one of these values."""
-    found = _find_values(connection, table, column, values, columns, present=present)
-    return [dict(zip(columns, row, strict=True)) for row in found]
-
-
-def _find_values(  # noqa: PLR0913  (what is looked for, where, and what is wanted of it)
-    connection: Connection, table: Table, column: str, values: Iterable[str], columns: Sequence[str], *, present: bool = False
-) -> list[tuple[Any, ...]]:
-    """What these columns hold in the rows that have one of these values.
-
-    Args:
-        present: no tombstones. Of a column that is not unique they stand apart in its index: it is of no use without this.
-    """
-    wanted = list(values)
-    if not wanted:
-        return []
-    several = len(wanted) > 1
-    statement = _select(table, column, tuple(columns), several=several, present=present)
-    return statement.all(connection, {"values": wanted} if several else {"value": wanted[0]})
-
-
-@lru_cache(maxsize=256)
-def _select(table: Table, column: str, columns: tuple[str, ...], *, several: bool, present: bool) -> Prepared:
-    chosen = select(*(table.c[name] for name in columns))
-    if present:
-        chosen = chosen.where(table.c.removed_at.is_(None))
-    if not several:
-        return Prepared(chosen.where(table.c[column] == bindparam("value")))
-    return Prepared(chosen.where(among(table.c[column], bindparam("values", type_=TextList()))))

@@ -47,15 +47,19 @@ def together(many: Callable[..., Sequence[Any]], apart: Callable[..., Hashable |
 
 
 class Job:
-    """One function that waits for a lane, and whoever waits for its result."""
+    """One function that waits for a lane, and whoever waits for its result.
 
-    __slots__ = ("_claims", "_started", "args", "cancelled", "fn", "future", "kwargs", "loop")
+    Attributes:
+        alone: it has failed together with others, and is not done at once with others again.
+    """
+
+    __slots__ = ("_claims", "_started", "alone", "args", "cancelled", "fn", "future", "kwargs", "loop")
 
     def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.fn, self.args, self.kwargs = fn, args, kwargs
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self.loop.create_future()
-        self.cancelled = False
+        self.cancelled = self.alone = False
         self._started = False
         self._claims = [True]
 
@@ -85,26 +89,36 @@ class Job:
 Outcome = tuple[Job, Any, BaseException | None]
 
 
-def first(waiting: deque[Job]) -> list[Job]:
-    """Take what waits first, unless its caller has given up."""
-    job = waiting.popleft()
-    return [job] if job.start() else []
-
-
 def first_alike(waiting: deque[Job]) -> list[Job]:
-    """Take what waits first, and what comes right after it that may be done at once with it."""
-    found = first(waiting)
-    how: Together | None = getattr(found[0].fn, "together", None) if found and not found[0].kwargs else None
+    """Take what waits first, unless its caller has given up, and what comes right after it that may be done at once with it."""
+    found = _first(waiting)
+    how: Together | None = getattr(found[0].fn, "together", None) if found and _may_be_joined(found[0]) else None
     if how is None:
         return found
     seen = {how.apart(*found[0].args)}
-    while waiting and None not in seen and waiting[0].fn is found[0].fn and not waiting[0].kwargs:
+    while waiting and None not in seen and waiting[0].fn is found[0].fn and _may_be_joined(waiting[0]):
         place = how.apart(*waiting[0].args)
         if place is None or place in seen:
             break
         seen.add(place)
-        found += first(waiting)
+        found += _first(waiting)
     return found
+
+
+def _first(waiting: deque[Job]) -> list[Job]:
+    job = waiting.popleft()
+    return [job] if job.start() else []
+
+
+def _may_be_joined(job: Job) -> bool:
+    return not job.kwargs and not job.alone
+
+
+def put_back(jobs: list[Job], waiting: deque[Job]) -> None:
+    """Have jobs that have failed together run again, each alone."""
+    for job in jobs:
+        job.alone = True
+    waiting.extendleft(reversed(jobs))
 
 
 def answer(outcomes: Iterable[Outcome]) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, event
 from homedex.errors import HomedexError, StorageUnavailable
 from homedex.storage import ending
 from homedex.storage.damage import Damage
-from homedex.storage.jobs import Deadline, Job, Outcome, answer, first, first_alike
+from homedex.storage.jobs import Deadline, Job, Outcome, answer, first_alike, put_back
 from homedex.storage.rows import driver
 from homedex.storage.sqlite import PUT_BACK, busy_handler, truncate_wal, wal_bytes
 
@@ -346,19 +346,17 @@ class Writer(Lane):
 
     def _fill(self, outcomes: list[Outcome], waiting: deque[Job], raw: apsw.Connection, connection: Connection) -> None:
         """Move functions from `waiting` into the open transaction, and their outcomes to `outcomes`, until time is up."""
-        started, alone = time.monotonic(), 0
+        started = time.monotonic()
         ending.begin(connection)
         while waiting and time.monotonic() - started <= self.BATCH_S:
-            jobs = first_alike(waiting) if not alone else first(waiting)
-            alone = max(0, alone - 1)
+            jobs = first_alike(waiting)
             if not jobs:
                 continue
             asked = ending.mark(connection)
             raw.execute("SAVEPOINT job")
             done = self._at_once(jobs, raw, connection) if len(jobs) > 1 else [self._outcome(jobs[0], raw, connection)]
             if isinstance(done, BaseException):
-                waiting.extendleft(reversed(jobs))
-                alone = len(jobs)
+                put_back(jobs, waiting)
                 # Where the transaction is lost, it is the fault of one of them: the first is told, and the others run again.
                 done = [(waiting.popleft(), None, done)] if is_over(connection, raw) else []
             outcomes += done

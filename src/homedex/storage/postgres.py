@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 
-from homedex.errors import BadSetting, Busy, DatabaseTooOld, HomedexError, QueryTimeout, StorageFull, StorageUnavailable
+from homedex.errors import BadSetting, Busy, DatabaseTooOld, HomedexError, Invalid, QueryTimeout, StorageFull, StorageUnavailable
 from homedex.storage.engine import MAY_WRITE
 from homedex.storage.types import compact_json
 from homedex.storage.urls import shown
@@ -253,6 +253,8 @@ OF_STATE: dict[str, tuple[type[HomedexError], str]] = {
     "40001": (Busy, "other transactions were in the way again and again. Try again."),
     "40P01": (Busy, "other transactions were in the way again and again. Try again."),
     "53300": (StorageUnavailable, "{place} takes no further connections. Raise its max_connections, or keep fewer in the pool."),
+    "22021": (Invalid, "a text has a NUL in it, which PostgreSQL does not keep. Nothing was written."),
+    "54000": (Invalid, "a text is too long for an index of PostgreSQL, which takes about 2,700 bytes. Nothing was written."),
     "53100": (StorageFull, "no space is left for {place}. Nothing was written; free some space and try again."),
     "28P01": (StorageUnavailable, "{place} refuses this user or password. Correct DATABASE_URL."),
     "28000": (StorageUnavailable, "{place} refuses this user or password. Correct DATABASE_URL."),

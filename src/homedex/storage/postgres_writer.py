@@ -28,7 +28,7 @@ from sqlalchemy.util import await_only
 
 from homedex.errors import HomedexError, QueryTimeout, StorageUnavailable
 from homedex.storage import ending
-from homedex.storage.jobs import Job, Outcome, Together, answer, first, first_alike
+from homedex.storage.jobs import Job, Outcome, Together, answer, first_alike, put_back
 from homedex.storage.listening import Listener
 from homedex.storage.postgres import (
     WRITE_LOCK,
@@ -218,10 +218,8 @@ class Writer:
         locked = time.monotonic()
         if locked - started > BATCH_S:
             log.debug("waited %.3f s for the write lock", locked - started)
-        apart = 0
         while jobs and time.monotonic() - locked <= BATCH_S:
-            some = first(jobs) if apart else first_alike(jobs)
-            apart = max(0, apart - 1)
+            some = first_alike(jobs)
             if not some:
                 continue
             asked, place = ending.mark(connection), len(outcomes)
@@ -236,8 +234,7 @@ class Writer:
                 done = done if fault is None else [(some[0], None, fault)] if len(some) == 1 else []
             outcomes[place:] = done
             if not done:
-                jobs.extendleft(reversed(some))
-                apart = len(some)
+                put_back(some, jobs)
             if not done or fault is not None:
                 ending.drop(connection, asked)
                 if alone:
@@ -256,7 +253,13 @@ class Writer:
         how: Together = jobs[0].fn.together  # type: ignore[attr-defined]
         try:
             results = self._called(partial(how.many, connection, [job.args for job in jobs]), connection)
-        except _Own:
+        except BaseException as error:
+            for job in jobs:  # whatever becomes of the transaction
+                job.alone = True
+            if not isinstance(error, _Own):
+                raise
+            if error.__cause__ is not None and is_lost(error.__cause__):  # alone, one of them would be told; nobody is at fault yet
+                raise error.__cause__ from None
             return []
         return [
             (job, None, one) if isinstance(one, Exception) else (job, one, None) for job, one in zip(jobs, results, strict=True)
