@@ -81,8 +81,8 @@ def test_each_change_says_who_asked_for_it_and_none_is_older_than_its_request(mi
     engine = create_engine(str(path), Options(application_id=schema.APPLICATION_ID))
     later = NOW + timedelta(seconds=2)
     calls = [
-        ("devices", Edit("absent", {"name": "x"}, "patch"), Stamp(NOW, "api", request_id="that fails")),
-        ("devices", Edit("first", {"name": "x"}, "put"), Stamp(later, "api", request_id="first")),
+        ("devices", Edit("absent", {"name": "x"}, "patch"), Stamp(later, "api", request_id="that fails")),
+        ("devices", Edit("first", {"name": "x"}, "put"), Stamp(NOW, "api", request_id="first")),
         ("devices", Edit("second", {"name": "x"}, "put"), Stamp(NOW, "api", request_id="second")),
     ]
     with engine.connect() as connection:
