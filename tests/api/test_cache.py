@@ -160,7 +160,7 @@ def seen(answer: httpx.Response) -> tuple[Any, ...]:
     return answer.status_code, answer.headers.get("etag"), body
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=14, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
 def test_what_is_kept_is_what_the_database_says(home: Home, steps: list[tuple[Way, list[str]]]) -> None:
     home.follow(steps)

@@ -188,7 +188,7 @@ def test_a_body_that_is_no_json_is_refused(client: TestClient, body: bytes) -> N
     assert client.get(f"{DEVICES}/a").status_code == 404
 
 
-@pytest.mark.parametrize("device_id", ["a b", "ä", "x" * 256, "a;drop", "%00"])
+@pytest.mark.parametrize("device_id", ["a b", "ä", "x" * 256, "a;drop"])
 def test_an_id_that_no_manual_device_may_have_is_refused(client: TestClient, device_id: str) -> None:
     assert client.put(f"{DEVICES}/{device_id}", json={}).status_code == 422
 

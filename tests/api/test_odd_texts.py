@@ -18,7 +18,7 @@ V1 = "/api/v1"
 )
 def test_no_address_has_a_nul(client: TestClient, method: str, path: str) -> None:
     answer = client.request(method, f"{V1}/{path}", json={"name": "x"} if method in {"PUT", "PATCH"} else None)
-    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/no-such-page")
 
 
 def test_no_cursor_has_a_nul(client: TestClient) -> None:

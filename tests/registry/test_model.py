@@ -38,7 +38,7 @@ from plain_registry import HOME, LISTS, SIGHTING, TEXTS, PlainRegistry, Refused,
 
 # HYPOTHESIS_PROFILE=thorough looks twenty times longer than `make test` can, and elsewhere each time.
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
-EXAMPLES, STEPS = 45, 15
+EXAMPLES, STEPS = 30, 15
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 V1 = "/api/v1"
 COMPUTED = {"display_name", "disabled", "entity_count", "device_count", *SIGHTING}

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from homedex.api import logs, problems
 from homedex.api.deps import LARGEST_BODY_BYTES
-from homedex.errors import HomedexError, HostNotAllowed, NotFound, TooLarge
+from homedex.errors import HomedexError, HostNotAllowed, NoSuchPage, TooLarge
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Requests:
     def refusal(self, path: str, headers: dict[bytes, bytes]) -> HomedexError | None:
         """Why this request does not reach the app, judged by its head alone."""
         if "\0" in path:  # in no id; PostgreSQL refuses to hear of such a text
-            return NotFound("no address has a NUL (%00) in it.")
+            return NoSuchPage("no address has a NUL (%00) in it.")
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > LARGEST_BODY_BYTES:
             return TooLarge(f"the body has {int(length)} bytes, and may have {LARGEST_BODY_BYTES} at most.")
