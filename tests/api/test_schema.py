@@ -40,7 +40,7 @@ CAPTURE = Path(__file__).parent.parent / "data" / "ha_captures" / "storage-2026.
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 OPERATIONS = len(ROUTES) + len(PLAIN_ROUTES)
 LONGEST_ADDRESS = 60_000
-DRAWN = int(os.environ.get("HOMEDEX_CASES_EACH", "40"))
+DRAWN = int(os.environ.get("HOMEDEX_CASES_EACH", "20"))
 """Requests drawn for each operation, beside the 20,000 that are enumerated."""
 
 SEED = os.environ.get("HOMEDEX_CASES_SEED", "1")

@@ -117,7 +117,7 @@ async def test_shared_memory_that_fails_is_said_and_recovers(path: Path, kind: K
         assert await db.write(ledger.append, 1, 10) == 1
         disk.fault = lasting
         with pytest.raises((StorageUnavailable, Busy)):  # so many pages need another piece of shared memory
-            await asyncio.wait_for(db.write(ledger.append, 9000, 2000), 10)
+            await asyncio.wait_for(db.write(ledger.append, 9000, 2000), 60)
         assert db.revision
         disk.fault = None
         assert await asyncio.wait_for(db.write(ledger.append, 1, 10), 5) == 2
