@@ -194,7 +194,7 @@ def flushes(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("flushes")
 @pytest.mark.parametrize("door", [by_database, by_sessions])
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 10))])
 async def test_a_power_cut_loses_nothing_acknowledged(tmp_path: Path, disk: Disk, door: Door, seed: int) -> None:
     assert await power_cuts(tmp_path, disk, door, "FULL", seed) == 0
 

@@ -304,7 +304,7 @@ WRITES = (
 )
 
 
-@pytest.mark.parametrize("statement", WRITES)
+@pytest.mark.parametrize("statement", [WRITES[0], *(pytest.param(one, marks=pytest.mark.slow) for one in WRITES[1:])])
 @pytest.mark.parametrize(("one", "other", "moment"), [("sqlite", "postgresql", "changes"), ("postgresql", "sqlite", "proof")])
 def test_a_source_that_is_written_meanwhile_is_noticed_up_to_the_end(
     one: str, other: str, make: Make, statement: str, moment: str
@@ -416,7 +416,7 @@ def test_a_text_that_postgresql_cannot_keep_is_refused(make: Make) -> None:
     assert rows_of(there) == rows_of(source)
 
 
-@pytest.mark.parametrize("moment", ["devices", "search index", "proof"])
+@pytest.mark.parametrize("moment", [*(pytest.param(one, marks=pytest.mark.slow) for one in ("devices", "search index")), "proof"])
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_a_server_that_hangs_up_leaves_the_target_empty(side: str, moment: str, make: Make, postgresql: Server) -> None:
     source, target = filled(make("postgresql")), make("postgresql")
