@@ -219,7 +219,7 @@ def made(*reports: dict[str, Any]) -> int:
 
 
 def test_requests_drawn_from_the_document_are_answered_as_it_says(home: Path, tmp_path: Path) -> None:
-    report = judge(home, tmp_path / "run", "--phases=examples,fuzzing", "--max-examples=3")
+    report = judge(home, tmp_path / "run", "--phases=examples,fuzzing", "--max-examples=4")
     assert_flawless(report, cases=200)
 
 
