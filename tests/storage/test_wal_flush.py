@@ -71,7 +71,7 @@ async def test_nobody_hears_of_success_before_the_log_is_on_the_disk(tmp_path: P
     assert not any(task.done() for task in tasks)
     may_go_on.set()
     await asyncio.gather(*tasks)
-    assert len(flushes) == 2  # the first that committed, and then once for the other four
+    assert len(flushes) in {1, 2}  # for the first that committed, and then once for those that came meanwhile, if any did
     await sessions.close()
 
 
