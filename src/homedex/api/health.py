@@ -54,8 +54,8 @@ async def readyz(request: Request) -> Response:
         checks["disk"] = _disk(db.folder)
     ready = all(result == "ok" for result in checks.values())
     body: dict[str, Any] = {"status": "ok" if ready else "not ready", "checks": checks}
-    if db.wal_bytes is not None:
-        body["wal_bytes"] = db.wal_bytes
+    if (size := db.wal_bytes) is not None:
+        body["wal_bytes"] = size
     if request.app.state.backups is not None:
         body["backups"] = await run_in_threadpool(_backups, request.app.state.backups)
     return JSONResponse(body, 200 if ready else 503)

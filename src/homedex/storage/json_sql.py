@@ -151,7 +151,7 @@ class among(FunctionElement[bool]):  # noqa: N801
     """Whether a text is one of a list: `among(column, bindparam("values", type_=TextList()))`.
 
     On PostgreSQL an array, which the planner takes for the few that it is. For a JSON array it expects 100, and reads the whole
-    table: of 20,000 devices 64 took 3 ms this way and 0.5 ms that way (2026-11).
+    table: 64 of 20,000 devices took 3 ms by a JSON array and 0.9 ms by this one (2026-11).
     """
 
     inherit_cache = True  # and no type: after a Boolean SQLAlchemy writes `= 1` for SQLite, which then reads the whole table

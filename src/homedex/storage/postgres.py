@@ -254,7 +254,7 @@ OF_STATE: dict[str, tuple[type[HomedexError], str]] = {
     "40P01": (Busy, "other transactions were in the way again and again. Try again."),
     "53300": (StorageUnavailable, "{place} takes no further connections. Raise its max_connections, or keep fewer in the pool."),
     "22021": (Invalid, "a text has a NUL in it, which PostgreSQL does not keep. Nothing was written."),
-    "54000": (Invalid, "a text is too long for an index of PostgreSQL, which takes about 2,700 bytes. Nothing was written."),
+    "54000": (Invalid, "a text is too long for an index or a row of PostgreSQL: an index takes 2,700 bytes. Nothing was written."),
     "53100": (StorageFull, "no space is left for {place}. Nothing was written; free some space and try again."),
     "28P01": (StorageUnavailable, "{place} refuses this user or password. Correct DATABASE_URL."),
     "28000": (StorageUnavailable, "{place} refuses this user or password. Correct DATABASE_URL."),
