@@ -190,5 +190,32 @@ def test_an_older_registry_is_backed_up_and_that_verified_before_it_is_touched(t
     assert look(str(again), released_rows) == before
 
 
+def test_an_older_registry_on_a_server_is_backed_up_as_it_is_before_it_is_touched(postgresql: Server, tmp_path: Path) -> None:
+    newer = program_with(tmp_path, SUCCEEDS)
+    places = {name: {"HOMEDEX_BACKUP_DIR": str(tmp_path / name)} for name in ("before", "safe")}
+    with postgresql.database() as url:
+        released.load_server(schema.head(), url)
+        here = {"DATABASE_URL": url}
+        wanted = homedex("backup", "create", "--json", path=tmp_path, settings=here | places["before"])
+        broken = tmp_path / "safe"
+        broken.write_text("no folder")
+        refused = homedex("migrate", path=tmp_path, settings=here | newer | places["safe"])
+        assert (refused.returncode, refused.stdout, len(refused.stderr.splitlines())) == (7, "", 1)
+        assert look(url, schema_revision) == schema.head()
+        broken.unlink()
+        done = homedex("migrate", path=tmp_path, settings=here | newer | places["safe"])
+        assert done.returncode == 0, done.stderr
+        assert look(url, schema_revision) == NEXT
+    (made,) = json.loads(homedex("backup", "list", "--json", path=tmp_path, settings=places["safe"]).stdout)
+    said = (made["reason"], made["schema_revision"], made["engine"], bool(made["verified_at"]))
+    assert said == ("upgrade", schema.head(), "postgresql", True)
+    assert made["tables"] == json.loads(wanted.stdout)["tables"]
+    again = tmp_path / "again.db"
+    done = homedex("backup", "restore", made["name"], "--to", str(again), path=tmp_path, settings=places["safe"])
+    assert done.returncode == 0, done.stderr
+    found = homedex("devices", "--q", "Deckenlampe", path=again)
+    assert "lamp" in found.stdout, "the search index is made where a backup is restored"
+
+
 def released_rows(connection: Connection) -> list[Any]:
     return list(connection.exec_driver_sql("SELECT device_id, name, version FROM devices ORDER BY 1"))

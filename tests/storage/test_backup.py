@@ -248,7 +248,7 @@ def test_room_is_looked_for_first(home: Path, folder: BackupFolder) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(home: Path, tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable, match="Name a folder that this user may write"):
-        create(home, BackupFolder(tmp_path / "not" / "there"))
+        create(home, BackupFolder(tmp_path / "not" / "at" / "all"))
 
 
 # --- believing one ---

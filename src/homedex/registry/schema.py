@@ -25,10 +25,10 @@ def head() -> str:
 
 
 def upgrade(target: str, *, backup_dir: Path | None = None) -> tuple[str | None, str]:
-    """Bring a registry to the newest schema; see `migrate.upgrade`. One that is in a file is backed up first, and that verified.
+    """Bring a registry to the newest schema; see `migrate.upgrade`. An older one is backed up first, and that verified.
 
     Args:
-        backup_dir: where backups lie; None: `backups` beside the file.
+        backup_dir: where backups lie; None: `backups` beside the file, or in this folder if it is on a server.
     Raises:
         StorageFull, StorageUnavailable, BadBackup: it could not be backed up; the schema is as it was.
     """

@@ -202,12 +202,14 @@ def add_new(connection: Connection, noun: str, after: int) -> None:
 
 
 def add_all(connection: Connection) -> None:
-    """Index every device and entity, where nothing is indexed yet."""
+    """Index every device and entity, and nothing else that was indexed."""
     for name, documents in DOCUMENTS.items():
         every = documents.format(which="> 0")
         if connection.dialect.name == "sqlite":
+            run(connection, f"INSERT INTO {name} ({name}) VALUES ('delete-all')")  # noqa: S608  (our own)
             run(connection, f"INSERT INTO {name} (rowid, names, facts) {every}")
         else:
+            run(connection, f"DELETE FROM {name}")  # noqa: S608  (our own)
             words.copy_documents(connection, name, every)
 
 

@@ -24,6 +24,7 @@ from homedex.storage.checks import MOST, Checks, open_copy
 from homedex.storage.digests import Contents, own_tables
 from homedex.storage.looking import look
 from homedex.storage.migrate import schema_revision
+from homedex.storage.older import as_it_is
 from homedex.storage.rows import run
 from homedex.storage.sqlite import Options, open_connection, storage_error
 from homedex.storage.transfer import Shape, transfer
@@ -191,7 +192,7 @@ def _copy(source: str, copy: Path, shape: Shape) -> None:
     """A copy of one moment of the database, as a SQLite file for this user alone."""
     copy.touch(0o600)
     if is_postgresql(source):
-        transfer(source, str(copy), shape, moved=False)
+        transfer(source, str(copy), as_it_is(source, copy, shape), moved=False)
         return
     with closing(open_connection(source, Options(read_only=True))) as here, closing(apsw.Connection(str(copy))) as there:
         found = here.pragma("application_id")

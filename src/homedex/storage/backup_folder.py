@@ -62,7 +62,7 @@ class Backup:
 
 
 class BackupFolder:
-    """A folder of backups; made, for this user alone, when the first is written.
+    """A folder of backups; made, for this user alone, when the first is written, and the one that it lies in with it.
 
     Args:
         path: the folder.
@@ -139,7 +139,8 @@ class BackupFolder:
             wait: until the other one is done; otherwise `Busy` is raised at once.
         """
         try:
-            self.path.mkdir(mode=0o700, exist_ok=True)
+            for folder in (self.path.parent, self.path):  # a registry on a server has no folder beside it yet
+                folder.mkdir(mode=0o700, exist_ok=True)
             lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _refused(self.path, error) from error

@@ -111,7 +111,7 @@ def upgrade(
         target: the path of a SQLite file, or a `postgresql://…` URL.
         scripts: the folder of migrations, with `env.py` and `versions` in it; see `run_migrations`.
         application_id: see `sqlite.Options`.
-        first: done before an older schema in a file is touched; what it raises keeps the schema as it is.
+        first: done before an older schema is touched; what it raises keeps the schema as it is.
     Returns: (revision when this process had the lock, revision now): both are the same where another one was faster.
     Raises:
         DatabaseTooNew: the schema is of a newer program; nothing was touched.
@@ -122,7 +122,7 @@ def upgrade(
     if is_postgresql(target):
         from homedex.storage.postgres_migrate import upgrade_server  # noqa: PLC0415  (asyncpg is an extra)
 
-        return upgrade_server(target, scripts)
+        return upgrade_server(target, scripts, first)
     head = head_revision(scripts)
     connection = open_connection(target, Options(application_id=application_id))
     try:
@@ -133,18 +133,21 @@ def upgrade(
     if before != head:
         if before is not None:
             first()
-        before = run_alembic(target, scripts, partial(to_head, target, scripts), application_id=application_id)
+        before = run_alembic(target, scripts, partial(to_head, target, scripts, lambda: None), application_id=application_id)
     return before, head
 
 
-def to_head(target: str, scripts: Path | str, command: Any, config: "Config") -> str | None:
+def to_head(target: str, scripts: Path | str, first: Callable[[], object], command: Any, config: "Config") -> str | None:
     """An Alembic command for `run_alembic`: upgrade to the newest schema; the revision that the schema was at.
 
     It is read again under the lock: while this process waited, another one may have done the work, or be newer than this one.
+    `first` is called before an older one is touched.
     """
     before = looking.schema_revision(config.attributes["connection"])
     refuse_newer(shown(target), before, scripts)
     if before != head_revision(scripts):
+        if before is not None:
+            first()
         command.upgrade(config, "head")
     return before
 

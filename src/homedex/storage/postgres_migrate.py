@@ -1,5 +1,6 @@
 """Schema migrations on PostgreSQL: the same scripts, under the write lock of all processes, in one transaction."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable
@@ -26,15 +27,17 @@ REVISION = "SELECT version_num FROM alembic_version"
 TABLES = "SELECT array_agg(tablename::text) FROM pg_tables WHERE schemaname = current_schema()"
 
 
-def upgrade_server(url: str, scripts: Path | str) -> tuple[str | None, str]:
-    """Bring the database to the newest schema; see `migrate.upgrade`."""
-    return run_apart(partial(_upgrade, url, scripts))
+def upgrade_server(url: str, scripts: Path | str, first: Callable[[], object]) -> tuple[str | None, str]:
+    """Bring the database to the newest schema; see `migrate.upgrade`. `first` is called when this process has the lock."""
+    return run_apart(partial(_upgrade, url, scripts, first))
 
 
-async def _upgrade(url: str, scripts: Path | str) -> tuple[str | None, str]:
+async def _upgrade(url: str, scripts: Path | str, first: Callable[[], object]) -> tuple[str | None, str]:
     before, head = await _revision(url, scripts), head_revision(scripts)
     if before != head:
-        before = await under_lock(url, lambda connection: run_in(connection, scripts, partial(to_head, url, scripts)))
+        # A migration locks tables that a backup reads, so `first` waits for that of another process, too.
+        steps = partial(to_head, url, scripts, lambda: run_apart(partial(asyncio.to_thread, first)))
+        before = await under_lock(url, lambda connection: run_in(connection, scripts, steps))
     return before, head
 
 

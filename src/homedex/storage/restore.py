@@ -20,8 +20,9 @@ from homedex.errors import BadBackup, Busy, Conflict, StorageFull, StorageUnavai
 from homedex.storage.backup import Tell, faults, verify_file
 from homedex.storage.backup_file import Manifest, read_manifest
 from homedex.storage.backup_folder import LEAST_FREE_BYTES, sync_folder
+from homedex.storage.engine import create_engine
 from homedex.storage.migrate import refuse_newer, upgrade
-from homedex.storage.sqlite import busy_handler, open_connection
+from homedex.storage.sqlite import Options, busy_handler, open_connection
 from homedex.storage.transfer import Shape, transfer
 from homedex.storage.urls import is_postgresql, shown
 
@@ -92,7 +93,7 @@ def restore(  # noqa: PLR0913  (each is said by who asks for it)
         raise Conflict(f"{target} is there already. Name a file that is not, or restore in place with the service stopped.")
     with faults(place.parent), _beside(place, manifest.database_bytes) as folder:
         restored = verify_file(backup, folder, tell, called=str(backup))
-        _, schema = upgrade(str(restored), shape.scripts, application_id=shape.application_id)
+        schema = _brought_up(restored, manifest, shape)
         _settle(restored)
         tell("replace", 0, 0)
         if not place.exists():
@@ -108,6 +109,19 @@ def _into_server(backup: Path, url: str, shape: Shape, manifest: Manifest, tell:
         _, schema = upgrade(str(restored), shape.scripts, application_id=shape.application_id)
         transfer(str(restored), url, shape, tell)
     return Restored(manifest, schema, None)
+
+
+def _brought_up(restored: Path, manifest: Manifest, shape: Shape) -> str:
+    """Have the newest schema in a file, and what follows from its rows; the schema's revision."""
+    _, schema = upgrade(str(restored), shape.scripts, application_id=shape.application_id)
+    if manifest.engine == "postgresql":  # see `older`
+        engine = create_engine(str(restored), Options())
+        try:
+            with engine.begin() as connection:
+                shape.finish(connection)
+        finally:
+            engine.dispose()
+    return schema
 
 
 @contextmanager

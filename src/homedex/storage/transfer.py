@@ -56,8 +56,9 @@ class Shape:
         metadata: the tables to copy.
         scripts: the folder of migrations that make them; see `migrate.run_migrations`.
         application_id: see `sqlite.Options`.
-        finish: makes in the target what follows from the rows, such as a search index; called in the transaction that wrote them.
+        finish: makes what follows from the rows, such as a search index, whatever of it is there; called where they were written.
         program: who writes, name and version.
+        revision: of the schema; None: the newest.
     """
 
     metadata: MetaData
@@ -65,6 +66,7 @@ class Shape:
     application_id: int = 0
     finish: Callable[[Connection], object] = lambda _: None
     program: str = "homedex.storage"
+    revision: str | None = None
 
 
 def transfer(source: str, target: str, shape: Shape, progress: Progress = lambda *_: None, *, moved: bool = True) -> list[Proof]:
@@ -94,7 +96,8 @@ def transfer(source: str, target: str, shape: Shape, progress: Progress = lambda
     try:
         between.take()  # once the source was seen to be one that can be read
         _refuse(source, target, shape.metadata)
-        upgrade(target, shape.scripts, application_id=shape.application_id)
+        if shape.revision is None:
+            upgrade(target, shape.scripts, application_id=shape.application_id)
         return asyncio.run(_write(source, target, shape, between, progress))
     finally:
         between.stop()
@@ -174,11 +177,11 @@ def _read_all(connection: Connection, source: str, shape: Shape, between: _Betwe
 
 def _check_schema(connection: Connection, source: str, shape: Shape) -> None:
     """Return if the source has the newest schema. It is not brought to it here, because nothing of it may be changed."""
-    found, head = schema_revision(connection), head_revision(shape.scripts)
+    found, wanted = schema_revision(connection), shape.revision or head_revision(shape.scripts)
     refuse_newer(shown(source), found, shape.scripts)
-    if found is not None and found != head:
+    if found is not None and found != wanted:
         raise BadSource(
-            f"{shown(source)} has schema {found}, and only {head} can be copied. Start its service once, which brings it "
+            f"{shown(source)} has schema {found}, and only {wanted} can be copied. Start its service once, which brings it "
             "there, and stop it again. Nothing was changed."
         )
     if found is None or not shape.metadata.tables.keys() <= table_names(connection):
