@@ -137,8 +137,7 @@ def test_a_registry_on_a_server_is_backed_up_and_restored_to_a_file_and_back(
         full = homedex("backup", "restore", str(from_file), "--to", other, path=home)
         assert (full.returncode, full.stdout) == (5, "")
         in_place = homedex("backup", "restore", str(from_file), path=home, settings={"DATABASE_URL": other})
-        assert in_place.returncode == 5
-        assert "createdb" in in_place.stderr
+        assert (in_place.returncode, in_place.stderr) == (0, "")
         create = ("backup", "create", "--json")
         places = {"a": other, "b": url, "c": file_url, "d": f"sqlite:///{tmp_path / 'new.db'}"}
         sums = [

@@ -138,6 +138,8 @@ def restore(
     typer.echo(f"{shown(target)} is as it was at {said.made_at:%Y-%m-%d %H:%M:%S} UTC, after change {said.sequence:,}{upgraded}.")
     if done.aside is not None:
         typer.echo(f"What was there before is kept at {done.aside}; remove it when you no longer need it.")
+    if done.aside_schema is not None:
+        typer.echo(f"What was there before is kept in its schema {done.aside_schema}: DROP SCHEMA {done.aside_schema} CASCADE.")
 
 
 @backup_app.command()

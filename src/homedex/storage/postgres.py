@@ -31,6 +31,9 @@ STATEMENTS = 1024
 WRITE_LOCK = 0x484D4458
 """The advisory lock that every writing transaction and every migration takes first. See `postgres_database`."""
 
+IN_USE_LOCK = WRITE_LOCK + 1
+"""The advisory lock that is shared by who has the database open, and that nobody may have when all of it is replaced."""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -41,12 +44,14 @@ class Session:
         statement_s: longest statement, in seconds; None for no limit.
         lock_s: longest wait for a lock, in seconds.
         read_only: whether everything but reading is refused, outside of a transaction, too.
+        in_use: whether the database is seen to be open as long as the connection is.
     """
 
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
     statement_s: float | None = None
     lock_s: float = 30.0
     read_only: bool = False
+    in_use: bool = False
 
     def settings(self) -> dict[str, str]:
         """The server's names for them."""
@@ -78,9 +83,20 @@ async def connect(url: str, session: Session) -> "asyncpg.Connection[asyncpg.Rec
     """
     settings = session.settings()
     try:
-        return await asyncpg.connect(url, timeout=CONNECT_S, statement_cache_size=STATEMENTS, server_settings=settings)
+        connection = await asyncpg.connect(url, timeout=CONNECT_S, statement_cache_size=STATEMENTS, server_settings=settings)
+        if session.in_use:
+            await _share_lock(connection)
     except Exception as error:  # noqa: BLE001  (each has a meaning)
         raise _refusal(error, url) from None  # the sentence says it all; a server that is down would fill the log with traces
+    return connection
+
+
+async def _share_lock(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    try:
+        await connection.execute(f"SELECT pg_advisory_lock_shared({IN_USE_LOCK})")
+    except BaseException:
+        connection.terminate()
+        raise
 
 
 def _refusal(error: Exception, url: str) -> BaseException:

@@ -58,6 +58,7 @@ class PostgresDatabase(Database):
         busy_timeout_s: how long to wait for another process's lock, in seconds.
         write_retries: how often a transaction is run again that failed by no fault of its own: deadlock, lost connection.
         replica_url: a standby that reads may go to. It is asked only when it has all that this process has written or heard of.
+        listens: hear of other processes' commits, and be seen as one that has the database open; who replaces it is not.
     """
 
     hears_at_once = False
@@ -74,6 +75,7 @@ class PostgresDatabase(Database):
         busy_timeout_s: float = 30.0,
         write_retries: int = 3,
         replica_url: str | None = None,
+        listens: bool = True,
         **_: Any,  # what only SQLite knows
     ) -> None:
         self.url, self.shown, self.folder = url, shown(url), None
@@ -82,7 +84,7 @@ class PostgresDatabase(Database):
         self._readers = create_engine(url, reading, size=pool_size)
         self._replicas = None if replica_url is None else create_engine(replica_url, reading, size=pool_size)
         writing = Session(synchronous, write_deadline_s, busy_timeout_s)
-        self._writer = Writer(url, writing, retries=write_retries, has_replica=replica_url is not None)
+        self._writer = Writer(url, writing, retries=write_retries, has_replica=replica_url is not None, listens=listens)
         # The pool gives a connection that comes back to whoever asks next, and who was waiting goes to the end of the queue again:
         # of 32 clients some waited for ten turns of the others. These are given in the order in which they were asked for.
         self._seats = asyncio.Semaphore(pool_size)

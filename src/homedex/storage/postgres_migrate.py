@@ -53,22 +53,24 @@ async def _revision(url: str, scripts: Path | str) -> str | None:
     try:
         tables = await connection.fetchval(TABLES) or []  # at one instant: another process may migrate just now
         revision: str | None = await connection.fetchval(REVISION) if "alembic_version" in tables else None
-        if _is_foreign(revision, set(tables), scripts):
-            raise ForeignDatabase(
-                f"{shown(url)} has tables of another program and was left alone. "
-                "Make a database of its own with `createdb`, and name that in DATABASE_URL."
-            )
+        refuse_foreign(url, revision, set(tables), scripts)
     finally:
         await connection.close()
     refuse_newer(shown(url), revision, scripts)
     return revision
 
 
-def _is_foreign(revision: str | None, tables: set[str], scripts: Path | str) -> bool:
-    """Whether a database is another program's: it has tables without a revision, or one that is no number where all of ours are."""
+def refuse_foreign(url: str, revision: str | None, tables: set[str], scripts: Path | str) -> None:
+    """Return unless a database is another program's: it has tables without a revision, or one that is no number as ours are."""
     if revision is None:
-        return bool(tables - {"alembic_version"})
-    return not revision.isdigit() and all(known.isdigit() for known in known_revisions(scripts))
+        is_foreign = bool(tables - {"alembic_version"})
+    else:
+        is_foreign = not revision.isdigit() and all(known.isdigit() for known in known_revisions(scripts))
+    if is_foreign:
+        raise ForeignDatabase(
+            f"{shown(url)} has tables of another program and was left alone. "
+            "Make a database of its own with `createdb`, and name that in DATABASE_URL."
+        )
 
 
 async def under_lock(url: str, work: Callable[[Connection], T]) -> T:

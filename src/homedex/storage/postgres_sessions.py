@@ -124,10 +124,10 @@ class PostgresSessions(Sessions):
         page_cache_kib: int = 0,  # noqa: ARG002
     ) -> None:
         self.url, self.shown, self.busy_timeout_s = url, shown(url), busy_timeout_s
-        reading = Settings(synchronous, read_deadline_s, busy_timeout_s, read_only=True)
+        reading = Settings(synchronous, read_deadline_s, busy_timeout_s, read_only=True, in_use=True)
         readers_engine = create_engine(url, reading, size=readers, isolation_level="REPEATABLE READ")
         # The lock makes READ COMMITTED enough: it comes first, so each statement after it sees all that was committed before.
-        writing = Settings(synchronous, None, busy_timeout_s)
+        writing = Settings(synchronous, None, busy_timeout_s, in_use=True)
         self._lock = _lock(write_deadline_s)
         writer = create_engine(url, writing, size=1, overflow=-1, isolation_level="READ COMMITTED", poolclass=TurnPool)
         pool = writer.sync_engine.pool

@@ -73,9 +73,10 @@ class Writer:
         session: of its connection; `statement_s` is the longest that one function may take, not counting its wait for the lock.
         retries: how often a transaction is run again that failed by no fault of its own: deadlock, lost connection.
         has_replica: whether the place of each commit in the server's log is wanted.
+        listens: whether to hear of the others' commits.
     """
 
-    def __init__(self, url: str, session: Session, *, retries: int, has_replica: bool) -> None:
+    def __init__(self, url: str, session: Session, *, retries: int, has_replica: bool, listens: bool) -> None:
         self.url, self.shown, self.limit_s = url, shown(url), session.statement_s
         self.retries, self.has_replica = retries, has_replica
         self.boot = secrets.token_hex(4)
@@ -87,7 +88,8 @@ class Writer:
         event.listen(self._engine.sync_engine, "before_cursor_execute", self._refuse_by_text)
         limit_ms = session.settings()["statement_timeout"]
         self._begin = f"{BEGIN_WRITE}; SET LOCAL statement_timeout = {limit_ms}"
-        self.listener = Listener(url, Session(lock_s=session.lock_s), self.boot, self._hear)
+        self.listener = Listener(url, Session(lock_s=session.lock_s, in_use=True), self.boot, self._hear)
+        self._listens = listens
         self._inside = False
         self._connection: AsyncConnection | None = None
         self._waiting: deque[Job] = deque()
@@ -119,7 +121,8 @@ class Writer:
 
     def _live(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.call_soon(self.listener.start)
+        if self._listens:
+            self._loop.call_soon(self.listener.start)
         self._loop.run_forever()
         self._loop.close()
 

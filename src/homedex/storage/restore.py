@@ -2,6 +2,7 @@
 
 What is restored is unpacked, verified and brought to the newest schema beside the target, under another name. Then the target is
 taken from everybody, gets a second name that keeps it, and its first name goes to the new file, in one step of the file system.
+On a server one transaction moves the old tables into another schema, and makes the new ones.
 """
 
 import fcntl
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import apsw
+from sqlalchemy import Connection
 
 from homedex.errors import BadBackup, Busy, Conflict, StorageFull, StorageUnavailable
 from homedex.storage.backup import Tell, faults, verify_file
@@ -24,7 +26,7 @@ from homedex.storage.engine import create_engine
 from homedex.storage.migrate import refuse_newer, upgrade
 from homedex.storage.sqlite import Options, busy_handler, open_connection
 from homedex.storage.transfer import Shape, transfer
-from homedex.storage.urls import is_postgresql, shown
+from homedex.storage.urls import is_postgresql
 
 UNFINISHED = ".restoring-"
 WAIT_S = 1.0
@@ -44,11 +46,13 @@ class Restored(NamedTuple):
         manifest: what the backup said.
         schema: the revision the database is at now.
         aside: where the database that was there before is now; None if there was none.
+        aside_schema: on a server, the schema where what was there before is now.
     """
 
     manifest: Manifest
     schema: str
     aside: Path | None
+    aside_schema: str | None = None
 
 
 def restore(  # noqa: PLR0913  (each is said by who asks for it)
@@ -64,10 +68,10 @@ def restore(  # noqa: PLR0913  (each is said by who asks for it)
 
     Args:
         backup: the file.
-        target: the path of a SQLite file, or the `postgresql://…` URL of an empty database.
+        target: the path of a SQLite file, or a `postgresql://…` URL.
         shape: of the database.
         at: now, aware UTC; part of the name that a database that was there gets. None: what the clock says.
-        replace: the target may be there already; nobody may have it open then. What was there is kept beside it.
+        replace: the target may be there already, or not be empty; nobody may have it open then. What was there is kept beside it.
         tell: told (what is being done, bytes or rows done, bytes or rows in all).
     Raises:
         BadBackup: it is damaged, or of another program.
@@ -76,19 +80,15 @@ def restore(  # noqa: PLR0913  (each is said by who asks for it)
         Busy: another process has the target open.
         StorageFull, StorageUnavailable: there is no room, or the place cannot be written. Nothing was changed.
     """
+    at = at or datetime.now(UTC)
     with faults(backup.parent):
         manifest = read_manifest(backup)
     if shape.application_id not in {0, manifest.application_id}:
         raise BadBackup(f"{backup} is a backup of another program (application id {manifest.application_id:#x}).")
     refuse_newer(str(backup), manifest.schema_revision, shape.scripts)
     if is_postgresql(target):
-        if replace:
-            raise Conflict(
-                f"{shown(target)} is not replaced in place. Make an empty database beside it with createdb, restore into that with "
-                "--to, and name it in DATABASE_URL."
-            )
-        return _into_server(backup, target, shape, manifest, tell)
-    place, at = Path(target).resolve(), at or datetime.now(UTC)
+        return _into_server(backup, target, shape, manifest, f"before_restore_{at:%Y_%m_%d_%H_%M_%S}" if replace else None, tell)
+    place = Path(target).resolve()
     if not replace and place.exists():
         raise Conflict(f"{target} is there already. Name a file that is not, or restore in place with the service stopped.")
     with faults(place.parent), _beside(place, manifest.database_bytes) as folder:
@@ -103,12 +103,23 @@ def restore(  # noqa: PLR0913  (each is said by who asks for it)
         return Restored(manifest, schema, _replace(restored, place, at))
 
 
-def _into_server(backup: Path, url: str, shape: Shape, manifest: Manifest, tell: Tell) -> Restored:
+def _into_server(  # noqa: PLR0913  (as above)
+    backup: Path, url: str, shape: Shape, manifest: Manifest, aside: str | None, tell: Tell
+) -> Restored:
+    """Into an empty database, or, where what is there goes into the schema `aside`, in its place."""
+    moved = False
+
+    def make_way(connection: Connection) -> None:
+        from homedex.storage.set_aside import make_way as move  # noqa: PLC0415  (asyncpg is an extra)
+
+        nonlocal moved
+        moved = move(connection, url, shape.scripts, str(aside))
+
     with tempfile.TemporaryDirectory(prefix="homedex-") as name, faults(Path(name)):
         restored = verify_file(backup, Path(name), tell, called=str(backup))
         _, schema = upgrade(str(restored), shape.scripts, application_id=shape.application_id)
-        transfer(str(restored), url, shape, tell)
-    return Restored(manifest, schema, None)
+        transfer(str(restored), url, shape, tell, make_way=None if aside is None else make_way)
+    return Restored(manifest, schema, None, aside if moved else None)
 
 
 def _brought_up(restored: Path, manifest: Manifest, shape: Shape) -> str:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,13 +70,22 @@ class Shape:
     revision: str | None = None
 
 
-def transfer(source: str, target: str, shape: Shape, progress: Progress = lambda *_: None, *, moved: bool = True) -> list[Proof]:
+def transfer(  # noqa: PLR0913  (each is said by who asks for it)
+    source: str,
+    target: str,
+    shape: Shape,
+    progress: Progress = lambda *_: None,
+    *,
+    moved: bool = True,
+    make_way: Callable[[Connection], object] | None = None,
+) -> list[Proof]:
     """Copy every table from one database to another that is empty, and whose schema is made first if need be. Blocks.
 
     Args:
         source, target: paths of SQLite files, or `postgresql://…` URLs.
         progress: told (what is being done, rows so far, rows in all); from another thread.
         moved: the target takes the source's place, so nothing may be written meanwhile; False for a copy of one moment.
+        make_way: makes empty tables of the newest schema, in the transaction that writes the rows; None: there are such, or none.
     Returns: what was proved of each table.
     Raises:
         Conflict: the target is not empty or is the source, the source was written meanwhile, or a digest differs.
@@ -95,10 +105,12 @@ def transfer(source: str, target: str, shape: Shape, progress: Progress = lambda
     reader.start()
     try:
         between.take()  # once the source was seen to be one that can be read
-        _refuse(source, target, shape.metadata)
-        if shape.revision is None:
+        if make_way is None:
+            _refuse(source, target, shape.metadata)
+        if make_way is None and shape.revision is None:
             upgrade(target, shape.scripts, application_id=shape.application_id)
-        return asyncio.run(_write(source, target, shape, between, progress))
+        work = partial(_write_all, source=source, target=target, shape=shape, between=between, progress=progress, make_way=make_way)
+        return asyncio.run(_write(target, shape, between, work))
     finally:
         between.stop()
         reader.join()
@@ -241,12 +253,12 @@ def _refuse_rows(connection: Connection, target: str, metadata: MetaData) -> Non
         raise Conflict(f"{shown(target)} is not empty: it has rows in {found}. Name a new database. Nothing was changed.")
 
 
-async def _write(source: str, target: str, shape: Shape, between: _Between, progress: Progress) -> list[Proof]:
+async def _write(target: str, shape: Shape, between: _Between, work: Callable[[Connection], list[Proof]]) -> list[Proof]:
     # One try: what lies between the threads can be taken once.
-    tries = {"write_retries": 0} if is_postgresql(target) else {"readers": 1}
+    tries: dict[str, Any] = {"write_retries": 0, "listens": False} if is_postgresql(target) else {"readers": 1}
     database = Database.open(target, application_id=shape.application_id, write_deadline_s=None, **tries)
     try:
-        return await database.write(_write_all, source, target, shape, between, progress)
+        return await database.write(work)
     except BaseException:
         between.stop()  # what runs on another thread may not go on to its COMMIT
         raise
@@ -255,9 +267,18 @@ async def _write(source: str, target: str, shape: Shape, between: _Between, prog
 
 
 def _write_all(  # noqa: PLR0913  (all there is)
-    connection: Connection, source: str, target: str, shape: Shape, between: _Between, progress: Progress
+    connection: Connection,
+    *,
+    source: str,
+    target: str,
+    shape: Shape,
+    between: _Between,
+    progress: Progress,
+    make_way: Callable[[Connection], object] | None,
 ) -> list[Proof]:
     metadata = shape.metadata
+    if make_way is not None:
+        make_way(connection)
     _refuse_rows(connection, target, metadata)
     parts = bulk_load.take_out(connection)
     total = between.take()
