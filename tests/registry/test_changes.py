@@ -218,6 +218,16 @@ def test_a_device_that_lives_on_under_another_id_appends_a_move(client: TestClie
     assert appended(client, lambda: sync(client, moved={"old": "b"}, **listed)) == []
 
 
+def test_a_new_row_says_its_times_where_its_source_has_said_them(client: TestClient) -> None:
+    said_at = {"created_at": datetime(2026, 3, 1, 12, 30, 0, 5, tzinfo=UTC), "modified_at": datetime(2026, 3, 2, tzinfo=UTC)}
+    times = {"created_at": "2026-03-01T12:30:00.000005Z", "modified_at": "2026-03-02T00:00:00.000000Z"}
+    all_say = {"devices": [{"device_id": key} | said_at for key in ("a", "b")]}
+    some_say = {"devices": [*all_say["devices"], {"device_id": "c"} | said_at, {"device_id": "d"}]}
+    written = [*appended(client, lambda: sync(client, **all_say)), *appended(client, lambda: sync(client, **some_say))]
+    wanted = {key: {"device_id": key} | times for key in "abc"} | {"d": {"device_id": "d"}}
+    assert {change["key"]: change["after"] for change in written if change["kind"] == "device"} == wanted
+
+
 def test_a_sync_that_finds_nothing_new_appends_nothing(client: TestClient) -> None:
     listed = {"devices": [{"device_id": "a", "name": "x", "extra": {"k": [1]}}], "areas": [{"area_id": "k", "name": "n"}]}
     sync(client, **listed)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from homedex.registry import orders, schema
+from homedex.registry import orders, schema, search
 from homedex.registry.areas import AREAS
 from homedex.registry.changes import Stamp
 from homedex.registry.devices import DEVICES, get_devices
@@ -18,6 +19,7 @@ from homedex.registry.edits import Edit, apply
 from homedex.registry.entities import ENTITIES
 from homedex.registry.pages import Listing
 from homedex.registry.sources import SOURCES
+from homedex.storage.ending import begin, finish
 from homedex.storage.engine import create_engine
 from homedex.storage.rows import driver
 from homedex.storage.sqlite import Options
@@ -258,28 +260,69 @@ def test_areas_and_sources_are_listed_in_the_order_of_their_ids(full: Connection
         assert "TEMP B-TREE" not in found(step)
 
 
-@pytest.mark.parametrize("noun", ["devices", "entities"])
-def test_edits_look_records_up_and_read_no_table_from_one_end_to_the_other(full: Connection, noun: str) -> None:
+WHOLE = re.compile(
+    r"^(SCAN (areas|devices|entities|device_ids|changes)\b"
+    r"|SEARCH (devices|entities) USING (COVERING )?INDEX \w+ \(removed_at=\?\)$)",
+    re.MULTILINE,
+)
+"""A step that reads a table from one end to the other, or all of it that is not removed."""
+
+
+@contextmanager
+def written(connection: Connection) -> Iterator[dict[str, str]]:
+    """The statements of the block, but the plainest, and how each is run; what they do is undone."""
     sent: list[tuple[str, Any]] = []
-    ids = {"devices": ("d0000007", "d0000008", "new"), "entities": ("e7", "sensor.8", "sensor.new")}[noun]
-    full.info.clear()
+    plans: dict[str, str] = {}
 
     def note(_cursor: object, statement: str, parameters: Any) -> bool:
         sent.append((statement, parameters))
         return True
 
-    driver(full).exec_trace = note
+    driver(connection).exec_trace = note
+    try:
+        with connection.begin_nested() as undone:
+            yield plans
+            driver(connection).exec_trace = None
+            undone.rollback()
+    finally:
+        driver(connection).exec_trace = None
+    kinds = ("SELECT", "UPDATE", "INSERT", "DELETE")
+    plans.update({one[0]: plan(connection, *one) for one in sent if one[0].lstrip().startswith(kinds)})
+
+
+@pytest.mark.parametrize("noun", ["devices", "entities"])
+def test_edits_look_records_up_and_read_no_table_from_one_end_to_the_other(full: Connection, noun: str) -> None:
+    ids = {"devices": ("d0000007", "d0000008", "new"), "entities": ("e7", "sensor.8", "sensor.new")}[noun]
+    full.info.clear()
     every = [Edit(key, {"note": "other"}, "upsert") for key in ids]
-    with full.begin_nested() as undone:
+    with written(full) as plans:
         edited = [outcome for some in (every[:1], every[1:2], every) for outcome in apply(full, noun, some, Stamp(NOW, "api"))]
         if noun == "devices":
             assert len(get_devices(full, ids)) == len(ids)
-        driver(full).exec_trace = None
-        undone.rollback()
     assert [one.status for one in edited] == ["updated", "updated", "unchanged", "unchanged", "created"]
-    plans = {one[0]: plan(full, *one) for one in sent if one[0].lstrip().startswith(("SELECT", "UPDATE", "INSERT"))}
     assert any("json_each" in statement for statement in plans)
-    assert not [one for one in plans.items() if re.search(r"^SCAN (devices|entities|device_ids|changes)", one[1], re.MULTILINE)]
+    assert not [one for one in plans.items() if WHOLE.search(one[1])]
+
+
+def test_what_is_indexed_anew_is_found_by_an_index_and_in_its_order(full: Connection) -> None:
+    with written(full) as plans:
+        search.add_new(full, "devices", DEVICE_COUNT - 1)
+        search.add_new(full, "entities", DEVICE_COUNT - 1)
+        search.refresh_areas(full, [("s8", "a7")])
+        search.refresh_devices(full, ["d0000007"], with_entities=True)
+        search.refresh_entities(full, ["e7"])
+        begin(full)
+        search.add_new(full, "entities", DEVICE_COUNT - 1)
+        search.refresh_areas(full, [("s8", "a7")])
+        search.refresh_devices(full, ["d0000007"], with_entities=True)
+        finish(full)
+        full.info.clear()
+    indexed = [plan for statement, plan in plans.items() if "REPLACE INTO" in statement]
+    assert len(indexed) == 9
+    for steps in plans.values():
+        assert not WHOLE.search(steps), steps
+    for steps in indexed:
+        assert re.match(r"SEARCH (devices|entities) USING INTEGER PRIMARY KEY \(rowid=\?\)", steps), steps
 
 
 def test_no_index_is_there_twice(full: Connection) -> None:

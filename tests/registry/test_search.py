@@ -287,7 +287,7 @@ def test_a_user_field_of_a_synced_device_is_found(client: TestClient) -> None:
 
 # The index is what it would be if it were made anew.
 
-INDEXES = {"device_search": search._DEVICE_DOCUMENTS, "entity_search": search._ENTITY_DOCUMENTS}
+INDEXES = search.DOCUMENTS
 
 
 @contextmanager
@@ -319,7 +319,7 @@ def words_in(connection: Connection, index: str) -> list[Any]:
 def check_index(connection: Connection) -> None:
     for name, documents in INDEXES.items():
         with connection.begin() as transaction:
-            connection.exec_driver_sql(f"INSERT INTO {name}_anew (rowid, names, facts) {documents.format(which='> 0')}")
+            connection.exec_driver_sql(f"INSERT INTO {name}_anew (rowid, names, facts) {documents.format(plus='', which='> 0')}")
             kept, anew = words_in(connection, name), words_in(connection, f"{name}_anew")
             connection.exec_driver_sql(f"INSERT INTO {name}({name}) VALUES ('integrity-check')")
             transaction.rollback()

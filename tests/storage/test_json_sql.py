@@ -60,7 +60,7 @@ NESTED = select(
     )
 ).where(lamps.c.id == 1)
 SAID = (
-    select(cast(json_of_said(lamps.c.name, lamps.c.other, lamps.c.labels), Text))
+    select(cast(json_of_said(lamps.c.name, lamps.c.other, lamps.c.labels, lamps.c.seen), Text))
     .where(lamps.c.name.is_not(None))
     .order_by(lamps.c.id)
 )
@@ -112,7 +112,7 @@ def test_json_nests_in_json(sqlite: Engine) -> None:
 def test_what_is_not_said_is_left_out(sqlite: Engine) -> None:
     with sqlite.connect() as connection:
         found = connection.execute(SAID).scalars().all()
-    assert [list(json.loads(text)) for text in found] == [["name", "labels"], ["name"]]
+    assert [list(json.loads(text)) for text in found] == [["name", "labels", "seen"], ["name"]]
     assert found[1] == '{"name":""}'
 
 
@@ -125,5 +125,5 @@ async def test_postgresql_says_the_same(sqlite: Engine, postgresql_url: str) -> 
             theirs = json.loads((await connection.execute(statement)).scalar_one())
             assert theirs == fetch(sqlite, statement)
         said = [json.loads(text) for text in (await connection.execute(SAID)).scalars()]
-        assert said == [{"name": ROWS[0]["name"], "labels": ROWS[0]["labels"]}, {"name": ""}]
+        assert said == [{name: EXPECTED[0][name] for name in ("name", "labels", "seen")}, {"name": ""}]
     await engine.dispose()

@@ -29,6 +29,9 @@ REPEATED = (
 OURS = {"number", "source_id", "disabled", "note", "source_values", "first_listed_at", "last_listed_at", "version"}
 """Columns that no source says anything of."""
 
+BORN = {"created_at", "modified_at"}
+"""Columns that a source may say, and that have a value of ours where it does not."""
+
 USER_FIELDS = ("name_by_user", "area_id", "labels", "disabled_by", "note")
 """What a person may set on the record of any source; it stays through every sync."""
 
@@ -172,8 +175,9 @@ def _append_created(  # noqa: PLR0913  (the same as what is created)
 ) -> None:
     """Write down what the new rows say; the database does it where all of that can be told from the rows as they are stored."""
     said = set().union(*rows) - {"source_id"}
-    if kind.name != "areas" and stamp.request_ids is None and said <= kind.told.keys():
-        told = [name for name in kind.told if name in said]
+    always = {name for name in said & BORN if all(row.get(name) for row in rows)}  # stored are these, whoever has said them
+    if kind.name != "areas" and stamp.request_ids is None and said <= kind.told.keys() | always:
+        told = [name for name in (*kind.told, *sorted(always)) if name in said]
         changes.append_created(connection, kind.kind, [kind.table.c[name] for name in told], stamp, after=after)
         return
     owned = ((row.get("source_id", source_id), row) for row in rows)

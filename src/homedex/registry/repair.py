@@ -96,8 +96,6 @@ def _complete(connection: Connection) -> int:
     """Make what follows from the rows: the search index, and a sighting for each device; how many there were not."""
     missing = "INSERT INTO sightings (number) SELECT number FROM devices WHERE number NOT IN (SELECT number FROM sightings)"
     made = len(list(run(connection, f"{missing} RETURNING number")))
-    for name in search.DOCUMENTS:
-        run(connection, f"INSERT INTO {name} ({name}) VALUES ('delete-all')")  # noqa: S608  (our own)
     search.add_all(connection)
     complaints = [row[0] for row in run(connection, "PRAGMA integrity_check(3)")]
     broken = list(run(connection, "PRAGMA foreign_key_check"))

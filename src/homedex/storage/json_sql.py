@@ -43,7 +43,7 @@ class json_rows(FunctionElement[str]):  # noqa: N801
 
 
 class json_of_said(FunctionElement[str]):  # noqa: N801
-    """One JSON object of the columns that are not null, `[]` or `{}`; the first, a text, always is. Texts and JSON only.
+    """One JSON object of the columns that are not null, `[]` or `{}`; the first, a text, always is. Texts, times and JSON only.
 
     It is written as Python's compact JSON is. Put together from texts, and not by `json_object`, which takes nulls in: 2.7 us
     a row of twelve columns, 4.0 us with `json_patch('{}', …)` to take them out again (2026-11).
@@ -171,23 +171,25 @@ def _(element: among, compiler: SQLCompiler, **kw: Any) -> str:
 
 @compiles(json_of_said, "sqlite")
 def _(element: json_of_said, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"concat({_said(element, compiler, 'json_quote({})', '{}', kw)})"
+    return f"concat({_said(element, compiler, kw)})"
 
 
 @compiles(json_of_said, "postgresql")
 def _(element: json_of_said, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"concat({_said(element, compiler, 'to_json({})::text', '({})::text', kw)})::json"
+    return f"concat({_said(element, compiler, kw)})::json"
 
 
-def _said(element: json_of_said, compiler: SQLCompiler, quoted: str, plain: str, kw: dict[str, Any]) -> str:
+def _said(element: json_of_said, compiler: SQLCompiler, kw: dict[str, Any]) -> str:
     """The parts of the text: `concat` leaves out those that are null."""
+    on_sqlite = compiler.dialect.name == "sqlite"
     parts, before = [], "{"
     for column in element.clauses:
         sql = compiler.process(column, **(kw | {"within_columns_clause": False}))
         name = compiler.render_literal_value(f"{before}{json.dumps(column.key)}:", Text())
         if isinstance(column.type, JsonText):
-            parts.append(f"{name} || nullif(nullif({plain.format(sql)}, '[]'), '{{}}')")
+            parts.append(f"{name} || nullif(nullif({sql if on_sqlite else f'({sql})::text'}, '[]'), '{{}}')")
         else:
-            parts.append(f"CASE WHEN {sql} IS NOT NULL THEN {name} || {quoted.format(sql)} END")
+            value = f"json_quote({sql})" if on_sqlite else f"to_json({_value_for_postgresql(column, sql)})::text"
+            parts.append(f"CASE WHEN {sql} IS NOT NULL THEN {name} || {value} END")
         before = ","
     return ", ".join([*parts, "'}'"])
