@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from homedex.errors import BadSetting
-from homedex.registry.backups import Backups, interval, is_due
+from homedex.registry.backups import Backups, create_here, interval, is_due
 from homedex.registry.changes import Stamp
 from homedex.registry.sources import create_source
 from homedex.storage.backup_folder import Keep
@@ -110,6 +112,26 @@ async def test_one_that_is_damaged_is_replaced_although_nothing_has_changed(
     backups.folder.note(first.name, datetime.now(UTC), "it was damaged since")
     await until(lambda: len(backups.folder.all()) == 2)
     schedule.cancel()
+
+
+@pytest.mark.sqlite
+async def test_after_the_clock_was_set_back_those_of_the_future_do_not_push_out_the_new_ones(
+    database: Database, registry: str, tmp_path: Path
+) -> None:
+    backups, ahead = Backups(registry, tmp_path / "backups", every=EVERY, keep=Keep(2, {"d": 2})), timedelta(days=30)
+    for number in range(3):
+        await database.write(add_source, f"of the future {number}")
+        create_here(backups, partial(add, ahead * (number + 1), datetime.now(UTC)), "command")
+    future = {one.name for one in backups.folder.all()}
+    schedule = asyncio.create_task(backups.run(database, Clock()))
+    await database.write(add_source, "of now")
+    await until(lambda: len(backups.folder.all()) == 4)
+    await asyncio.sleep(1)  # several turns, in which nothing changes
+    (new,) = {one.name for one in backups.folder.all()} - future
+    await database.write(add_source, "of now, too")
+    await until(lambda: len(backups.folder.all()) == 5)
+    schedule.cancel()
+    assert {new, *future} < {one.name for one in backups.folder.all()}
 
 
 @pytest.mark.sqlite

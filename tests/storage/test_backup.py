@@ -1,6 +1,7 @@
 """Backups of real registries: made, damaged in every way, verified, restored, in crowded and in broken places."""
 
 import asyncio
+import errno
 import os
 import random
 import shutil
@@ -429,7 +430,21 @@ def test_the_newest_verified_backup_is_never_superfluous(home: Path, folder: Bac
     for number in range(4):
         add_areas(home, f"room {number}")
         names.append(create(home, folder, NOW + timedelta(hours=number), verified=number < 2).backup.name)
-    assert [backup.name for backup in folder.superfluous(Keep(1, {}))] == [names[2], names[0]]
+    superfluous = folder.superfluous(Keep(1, {}), now=NOW + timedelta(days=1))
+    assert [backup.name for backup in superfluous] == [names[2], names[0]]
+
+
+def test_what_is_damaged_or_of_the_future_is_left_alone_and_takes_nobodys_place(home: Path, folder: BackupFolder) -> None:
+    names = []
+    for number in range(5):
+        add_areas(home, f"room {number}")
+        names.append(create(home, folder, NOW + timedelta(minutes=number)).backup.name)
+    folder.note(names[2], LATER, "it was damaged since")
+    now = NOW + timedelta(minutes=3)  # the clock was set back: the last one is of the future
+    for keep in (Keep(1, {}), Keep.parse("1d")):
+        assert [backup.name for backup in folder.superfluous(keep, now=now)] == [names[1], names[0]]
+    assert folder.prune(Keep.parse("2"), now=now) == [names[0]]
+    assert [backup.name for backup in folder.all()] == [names[4], names[3], names[2], names[1]]
 
 
 # --- going back to one ---
@@ -508,6 +523,58 @@ def test_a_second_name_that_a_killed_restore_left_is_removed(home: Path, folder:
     os.link(home, home.with_name("registry.db.before-restore-2026-01-01T00-00-00Z"))
     done = restored(backup.path, home, replace=True)
     assert list(home.parent.glob("*before-restore*")) == [done.aside]
+
+
+@pytest.fixture
+def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk whose file system knows no second names, such as exFAT."""
+
+    def link(*_: Any) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+
+
+@pytest.mark.usefixtures("no_links")
+def test_without_hard_links_what_was_there_is_kept_as_a_copy(home: Path, folder: BackupFolder, tmp_path: Path) -> None:
+    backup = made(home, folder)
+    add_areas(home, "later")
+    home.chmod(0o640)
+    done = restored(backup.path, home, replace=True)
+    assert done.aside is not None
+    assert ("later" in areas(done.aside), "later" in areas(home)) == (True, False)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (done.aside, home)] == [0o640, 0o640]
+    with pytest.raises(Conflict, match="is there already"):
+        restored(backup.path, home, replace=True)  # in the same second
+    assert "later" in areas(done.aside)
+    restored(backup.path, tmp_path / "elsewhere.db")
+    assert areas(tmp_path / "elsewhere.db") == areas(home)
+    assert not left_over(tmp_path)
+
+
+def test_what_is_restored_elsewhere_is_for_its_owner_alone(home: Path, folder: BackupFolder, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        restored(made(home, folder).path, tmp_path / "new.db")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new.db").stat().st_mode) == 0o600
+
+
+def test_two_restores_into_one_folder_do_not_take_each_others_files(home: Path, folder: BackupFolder, tmp_path: Path) -> None:
+    backup = made(home, folder)
+    met: list[str] = []
+
+    def tell(what: str, *_: int) -> None:
+        if what == "check":
+            with pytest.raises(Busy, match="restores into"):
+                restored(backup.path, tmp_path / "second.db")
+            met.append(what)
+
+    restored(backup.path, tmp_path / "first.db", tell=tell)
+    assert met
+    assert areas(tmp_path / "first.db") == areas(home)
+    restored(backup.path, tmp_path / "second.db")
 
 
 def test_an_older_schema_is_brought_up_and_a_newer_one_refused(tmp_path: Path, folder: BackupFolder) -> None:

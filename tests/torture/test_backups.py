@@ -170,7 +170,7 @@ def put_back(turn):
 
 def prune(turn):
     with folder.locked():
-        for one in folder.superfluous(Keep(2, {})):
+        for one in folder.superfluous(Keep(2, {}), now=START + timedelta(days=1)):
             folder.remove(one.name)
 
 def run(work, turn, die_after):

@@ -14,7 +14,7 @@ from homedex.api.deps import database
 from homedex.errors import HomedexError
 from homedex.registry import schema
 from homedex.registry.backups import Backups
-from homedex.registry.checkup_place import LEAST_FREE_BYTES
+from homedex.registry.checkup_place import LEAST_FREE_BYTES, is_read_only
 from homedex.registry.tables import Device
 
 
@@ -51,7 +51,7 @@ async def readyz(request: Request) -> Response:
     except HomedexError as error:
         checks["write" if "read" in checks else "read"] = error.detail
     if db.folder is not None:
-        checks["disk"] = _disk(db.folder)
+        checks["disk"] = await run_in_threadpool(_disk, db.folder)
     ready = all(result == "ok" for result in checks.values())
     body: dict[str, Any] = {"status": "ok" if ready else "not ready", "checks": checks}
     if (size := db.wal_bytes) is not None:
@@ -75,6 +75,8 @@ def _disk(folder: Path) -> str:
         free_bytes = shutil.disk_usage(folder).free
     except OSError as error:
         return error.strerror or str(error)
+    if is_read_only(folder):
+        return "the file system takes no writes: look for the disk in the system's log"
     return "ok" if free_bytes >= LEAST_FREE_BYTES else f"{free_bytes} bytes free, {LEAST_FREE_BYTES} needed"
 
 

@@ -148,11 +148,14 @@ def prune(
     keep: Annotated[str | None, typer.Option(help="Such as '7d 4w 12m', or '10' for the newest ten; HOMEDEX_BACKUP_KEEP.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would be removed.")] = False,
 ) -> None:
-    """Remove the backups that are not to be kept. The newest always is, and the newest that was verified."""
+    """Remove the backups that are not to be kept. The newest always is, and the newest that was verified.
+
+    Those that are damaged, or were made before the clock was set back, are left alone.
+    """
     from homedex.storage.backup_folder import Keep
 
     backups = _backups()
-    names = backups.folder.prune(backups.keep if keep is None else Keep.parse(keep), dry_run=dry_run)
+    names = backups.folder.prune(backups.keep if keep is None else Keep.parse(keep), now=_now(), dry_run=dry_run)
     for name in names:
         typer.echo(f"{'would remove' if dry_run else 'removed'} {name}")
     typer.echo(f"{len(backups.folder.all()) - (len(names) if dry_run else 0)} backups are kept.")

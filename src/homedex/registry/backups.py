@@ -137,7 +137,7 @@ class Backups:
             await asyncio.sleep(min(self.every, LONGEST_WAIT).total_seconds() / 4)
             try:
                 if retry_at is None or clock() >= retry_at:
-                    seen = await self._once(database, clock(), self.every, seen)
+                    seen = await self._once(database, clock, self.every, seen)
                     retry_at = None
                     self.trouble_said.set(None)
             except Busy:  # somebody asked for one just now
@@ -147,8 +147,9 @@ class Backups:
                 self.trouble_said.set(str(error))
                 log.error("backups: %s", error)  # noqa: TRY400  (a sentence for people; the trace says nothing more)
 
-    async def _once(self, database: Database, now: datetime, every: timedelta, seen: str) -> str:
+    async def _once(self, database: Database, clock: Callable[[], datetime], every: timedelta, seen: str) -> str:
         """Do what it is time for; returns the revision that is safe now."""
+        now = clock()
         newest = await asyncio.to_thread(self.folder.newest, not_after=now)
         if is_due(newest, now, every):
             revision = database.revision
@@ -156,7 +157,7 @@ class Backups:
                 made = await self.create("schedule", unless_newer_than=every)
                 if made["new"]:
                     log.info("backed up into %s, %s bytes, verified", made["name"], f"{made['size_bytes']:,}")
-                    await asyncio.to_thread(self.folder.prune, self.keep)
+                    await asyncio.to_thread(self.folder.prune, self.keep, now=clock())
                 return revision
         if newest is not None and (newest.verified_at is None or now - newest.verified_at > VERIFIED_EVERY):
             await self.verify(newest.name)

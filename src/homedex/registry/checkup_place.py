@@ -1,9 +1,11 @@
 """What `homedex doctor` sees of a file's surroundings without opening it: rights, disk, file system, log."""
 
+import errno
 import os
 import pwd
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -55,6 +57,9 @@ def examine(file: Path) -> Iterator[Finding]:
 def rights(file: Path, found: os.stat_result) -> Finding:
     """Who may read and write it. Others count as far as they can come to it through its folders."""
     shown = f"{_owner(found.st_uid)}, mode {stat.S_IMODE(found.st_mode):04o}"
+    if is_read_only(file.absolute().parent):
+        advice = "Mount it for writing. If the system itself has made it so, look in its log (dmesg): the disk may be failing."
+        return Finding("rights", f"{shown}, on a file system that nobody may write", "error", advice)
     if not os.access(file, os.R_OK | os.W_OK):
         advice = f"Run this as {_owner(found.st_uid)}, or let this user read and write the file."
         return Finding("rights", f"{shown}: this user may not read and write it", "error", advice)
@@ -67,6 +72,18 @@ def rights(file: Path, found: os.stat_result) -> Finding:
     if reachable and found.st_mode & stat.S_IROTH:
         return Finding("rights", f"{shown}: every user here may read it", "warning", f"chmod o= {file}*")
     return Finding("rights", shown)
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether a folder's file system takes no writes from anybody, as after an error of its disk.
+
+    Only a try tells: the flags of the mount may say nothing of it. The file that is tried has no name, and is gone at once.
+    """
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return False
 
 
 def _owner(number: int) -> str:

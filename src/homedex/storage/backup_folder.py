@@ -213,24 +213,36 @@ class BackupFolder:
 
     # --- how long they are kept ---
 
-    def prune(self, keep: "Keep", *, dry_run: bool = False) -> list[str]:
+    def prune(self, keep: "Keep", *, now: datetime | None = None, dry_run: bool = False) -> list[str]:
         """Remove the backups that nothing asks to be kept; their names, newest first. `dry_run` removes none.
 
         Raises:
             Busy: another process works on the backups here.
         """
         with self.locked():
-            names = [backup.name for backup in self.superfluous(keep)]
+            names = [backup.name for backup in self.superfluous(keep, now=now)]
             for name in [] if dry_run else names:
                 self.remove(name)
         return names
 
-    def superfluous(self, keep: "Keep") -> list[Backup]:
-        """Those that nothing asks to be kept. The newest is, and the newest verified one; what cannot be read is not judged."""
-        readable = [backup for backup in self.all() if backup.manifest is not None]
-        kept = keep.kept([backup.manifest.made_at for backup in readable if backup.manifest is not None])
-        verified = next((place for place, backup in enumerate(readable) if backup.verified_at is not None), 0)
-        return [backup for place, backup in enumerate(readable) if place not in kept | {0, verified}]
+    def superfluous(self, keep: "Keep", *, now: datetime | None = None) -> list[Backup]:
+        """Those that nothing asks to be kept. The newest is, and the newest verified one.
+
+        Not judged, and so neither removed nor counted in place of a good one, is what cannot be read, what was found damaged, and
+        what is of the future: made before the clock was set back.
+
+        Args:
+            now: aware UTC; None: what the clock says.
+        """
+        now = now or datetime.now(UTC)
+        judged, times = [], []
+        for backup in self.all():
+            if backup.manifest is not None and backup.problem is None and backup.manifest.made_at <= now:
+                judged.append(backup)
+                times.append(backup.manifest.made_at)
+        verified = next((place for place, backup in enumerate(judged) if backup.verified_at is not None), 0)
+        kept = keep.kept(times) | {0, verified}
+        return [backup for place, backup in enumerate(judged) if place not in kept]
 
 
 @dataclass(frozen=True, slots=True)

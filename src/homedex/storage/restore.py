@@ -10,10 +10,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import apsw
 from sqlalchemy import Connection
@@ -140,17 +140,35 @@ def _beside(place: Path, database_bytes: int) -> Iterator[Path]:
     """A folder on the target's own disk, for this user alone; what a restore that was killed left there is removed first."""
     if not place.parent.is_dir():
         raise StorageUnavailable(f"the folder {place.parent} does not exist. Make it first.")
-    for left in place.parent.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    for left in place.parent.glob(f"{place.name}.before-restore-*"):
-        if place.exists() and left.samefile(place):  # a second name of the same file: it was killed before it took the first
-            left.unlink()
-    need = 2 * database_bytes + LEAST_FREE_BYTES  # an upgrade may write every page anew
-    free = shutil.disk_usage(place.parent).free
-    if free < need:
-        raise StorageFull(f"{place.parent} has {free:,} bytes free, and {need:,} are needed. Free some space. Nothing was changed.")
-    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=place.parent, ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    with _only_restore_in(place.parent):
+        for left in place.parent.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        for left in place.parent.glob(f"{place.name}.before-restore-*"):
+            if place.exists() and left.samefile(place):  # a second name of the same file: it was killed before it took the first
+                left.unlink()
+        need = 2 * database_bytes + LEAST_FREE_BYTES  # an upgrade may write every page anew
+        free = shutil.disk_usage(place.parent).free
+        if free < need:
+            room = f"{place.parent} has {free:,} bytes free, and {need:,} are needed"
+            raise StorageFull(f"{room}. Free some space. Nothing was changed.")
+        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=place.parent, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+
+
+@contextmanager
+def _only_restore_in(folder: Path) -> Iterator[None]:
+    """A block in which no other process restores into a folder: it would take this one's unfinished files for leftovers."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(f"another process restores into {folder}. Try again when it is done. Nothing was changed.") from None
+        except OSError:  # some file systems of a network lock no folders
+            pass
+        yield
+    finally:
+        os.close(opened)
 
 
 def _settle(restored: Path) -> None:
@@ -162,7 +180,8 @@ def _settle(restored: Path) -> None:
 
 
 def _give(restored: Path, place: Path) -> None:
-    """Give the new file its name, which no file has."""
+    """Give the new file its name, which no file has; it is for this user alone, as the backup is."""
+    restored.chmod(0o600)
     try:
         os.link(restored, place)
     except FileExistsError:
@@ -190,19 +209,34 @@ def _replace(restored: Path, place: Path, at: datetime) -> Path:
     restored.chmod(there.st_mode & 0o777)
     with suppress(PermissionError):
         os.chown(restored, there.st_uid, there.st_gid)
-    with _alone(place) as whole:
+    taken = Conflict(f"{aside} is there already. Try again in a second.")
+    with _alone(place) as whole, ExitStack() as opened:
         try:
             os.link(place, aside)
         except FileExistsError:
-            raise Conflict(f"{aside} is there already. Try again in a second.") from None
-        except OSError:  # a file system without links: for an instant there is no database in the place
-            place.rename(aside)
+            raise taken from None
+        except OSError:  # a file system without links
+            if aside.exists():
+                raise taken from None
+            _copy(opened.enter_context(place.open("rb")), restored.with_name("aside"), aside)
         if not whole:
             _move_journals(place, aside)
         sync_folder(place.parent)
         restored.replace(place)
         sync_folder(place.parent)
     return aside
+
+
+def _copy(old: BinaryIO, unfinished: Path, aside: Path) -> None:
+    """Keep a copy of the old database. Its file stays open: the system takes SQLite's locks from a process that closes it."""
+    with unfinished.open("xb") as copy:
+        shutil.copyfileobj(old, copy, 1 << 20)
+        there = os.fstat(old.fileno())
+        os.fchmod(copy.fileno(), there.st_mode & 0o777)
+        with suppress(PermissionError):
+            os.fchown(copy.fileno(), there.st_uid, there.st_gid)
+        os.fsync(copy.fileno())
+    unfinished.rename(aside)
 
 
 @contextmanager
