@@ -32,6 +32,7 @@ from bench.report import Figure, table, write
 from bench.sessions import sessions
 from bench.sides import FULL, QUICK, Pace
 from bench.transfer import transfer
+from bench.web_servers import web_servers
 from bench.workers import workers
 from bench.writes import writes
 
@@ -58,6 +59,7 @@ ALONE: dict[str, Callable[[Path], list[Figure]]] = {
     "large": large,
     "postgresql": postgresql,
     "transfer": transfer,
+    "granian": web_servers,
 }
 """Sections that are run when they are asked for by name; `large` takes many minutes, the others a few."""
 

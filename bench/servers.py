@@ -41,16 +41,18 @@ def homedex(
     return running(Program(name, [sys.executable, "-m", "homedex", "serve"], environment, "/livez", cores), port, folder)
 
 
-def constant(folder: Path, kind: str, name: str, bodies: Mapping[str, bytes]) -> AbstractContextManager[Server]:
-    """An app of bench/constant.py, `kind`, that answers these bodies to these paths."""
-    port = free_port()
-    file = folder / f"{kind}.json"
-    file.write_text(json.dumps({path: body.decode() for path, body in bodies.items()}))
-    environment = os.environ | {"CONSTANT_BODIES": str(file)}
-    return running(Program(name, uvicorn(f"bench.constant:{kind}", port), environment, next(iter(bodies))), port, folder)
-
-
 def uvicorn(app: str, port: int) -> list[str]:
     """One worker, and no access log (a favour: it is on by default)."""
     command = [sys.executable, "-m", "uvicorn", app, "--app-dir", str(REPOSITORY), "--port", str(port)]
     return [*command, "--no-access-log", "--log-level", "warning"]
+
+
+def constant(
+    folder: Path, kind: str, name: str, bodies: Mapping[str, bytes], command: Callable[[str, int], list[str]] = uvicorn
+) -> AbstractContextManager[Server]:
+    """An app of bench/constant.py, `kind`, that answers these bodies to these paths; `command` starts it."""
+    port = free_port()
+    file = folder / f"{kind}.json"
+    file.write_text(json.dumps({path: body.decode() for path, body in bodies.items()}))
+    environment = os.environ | {"CONSTANT_BODIES": str(file), "PYTHONPATH": str(REPOSITORY)}
+    return running(Program(name, command(f"bench.constant:{kind}", port), environment, next(iter(bodies))), port, folder)

@@ -22,6 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from homedex import __version__
 from homedex.errors import BadBackup, BadSetting, Busy, Conflict, DatabaseTooNew, NotFound, StorageFull, StorageUnavailable
 from homedex.registry import schema
 from homedex.storage import backup as making
@@ -98,7 +99,8 @@ def test_a_backup_holds_what_the_database_held_and_says_so(home: Path, folder: B
     backup = made(home, folder)
     said = backup.manifest
     assert said is not None
-    assert (said.schema_revision, said.sequence, said.reason, said.engine) == (schema.head(), 3, "command", "sqlite")
+    assert (said.program, said.schema_revision) == (f"homedex {__version__}", schema.head())
+    assert (said.sequence, said.reason, said.engine) == (3, "command", "sqlite")
     assert {name: table.rows for name, table in said.tables.items() if table.rows} == {
         "alembic_version": 1,
         "areas": 3,

@@ -21,14 +21,11 @@ from faulty import FAULTS, SHARED_FAULTS, Disk, Fault, faulty_disk, faulty_share
 from homedex.errors import Busy, StorageFull, StorageUnavailable
 from homedex.storage.database import Database
 from homedex.storage.sqlite import open_connection
-from service import Service, homedex
+from service import Service
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
 INJECTED, PER_FILE = 1000, 50
-ERROR = 21
-"""How `homedex doctor` ends where something is wrong."""
-
 MET = (*(fault for fault in FAULTS if fault[0] != "delete"), SHARED_FAULTS[1])
 """A log is deleted by the last who closes, and shared memory mapped by the first who opens: those two are in tests/storage."""
 
@@ -119,82 +116,6 @@ def test_kills_at_every_step_of_a_backup_and_a_restore_leave_the_old_or_the_new_
     kills = [int(word) for word in ended.stdout.split() if word.isdigit()]
     assert len(kills) == 3
     assert min(kills) > 30, ended.stdout
-
-
-def test_a_service_on_a_full_disk_says_507_reads_on_and_writes_again_when_there_is_space(tmp_path: Path) -> None:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", folder], capture_output=True, check=False).returncode:  # noqa: S607
-        pytest.skip("a small disk can only be mounted as root")
-    try:
-        (folder / "ballast").write_bytes(bytes(28_000_000))
-        with Service.start(folder / "app.db") as service:
-            acknowledged, status = list[str](), 201
-            while status == 201:
-                device_id = f"d{len(acknowledged)}"
-                status, body = service.ask("PUT", f"/api/v1/devices/{device_id}", {"name": "x", "note": "n" * 1000})
-                acknowledged += [device_id] * (status == 201)
-            assert (status, body["type"]) == (507, "/problems/storage-full")
-            assert service.ask("GET", f"/api/v1/devices/{acknowledged[-1]}")[0] == 200
-            assert service.ask("GET", "/readyz")[0] == 503
-            (folder / "ballast").unlink()
-            assert service.ask("PUT", "/api/v1/devices/after", {"name": "after"})[0] == 201
-            assert service.ask("GET", "/readyz")[0] == 200
-            service.stop(signal.SIGKILL)
-        with Service.start(folder / "app.db") as service:
-            _, page = service.ask("GET", "/api/v1/devices?fields=device_id&limit=1000")
-            assert {device["device_id"] for device in page["devices"]} == {*acknowledged, "after"}
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607
-
-
-@pytest.fixture
-def failing_disk(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """A file system of its own, and the file that makes it find an error: the kernel then takes no more writes to it."""
-    image, folder = tmp_path / "image", tmp_path / "disk"
-    folder.mkdir()
-    with image.open("wb") as file:
-        file.truncate(64 << 20)
-    make, mount = ["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop,errors=remount-ro", str(image), str(folder)]
-    try:
-        mounted = all(subprocess.run(command, capture_output=True, check=False).returncode == 0 for command in (make, mount))
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("a disk that fails can only be mounted as root, with mkfs.ext4")
-    device = next(line.split()[0] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[1] == str(folder))
-    yield folder, Path("/sys/fs/ext4") / Path(device).name / "trigger_fs_error"
-    subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607
-
-
-def test_a_file_system_that_becomes_read_only_is_said_and_read_on_and_loses_nothing(failing_disk: tuple[Path, Path]) -> None:
-    folder, fail = failing_disk
-    path = folder / "app.db"
-    with Service.start(path) as service:
-        written = [service.ask("PUT", f"/api/v1/devices/d{number}", {"name": "x"})[0] for number in range(20)]
-        assert written == [201] * 20
-        fail.write_text("1")
-        for _ in range(2):
-            status, body = service.ask("PUT", "/api/v1/devices/late", {"name": "x"})
-            assert (status, body["type"]) == (503, "/problems/storage-unavailable")
-        assert service.ask("GET", "/api/v1/devices/d19")[0] == 200
-        assert service.ask("GET", "/api/v1/devices/late")[0] == 404
-        status, body = service.ask("GET", "/readyz")
-        assert (status, body["checks"]["disk"]) == (503, "the file system takes no writes: look for the disk in the system's log")
-        said = homedex("doctor", path=path)
-        assert said.returncode == ERROR
-        assert "on a file system that nobody may write" in said.stdout
-        assert "Mount it for writing" in said.stdout
-        said = homedex("backup", path=path)
-        assert (said.returncode, said.stderr.count("\n")) == (7, 1)
-        assert "Read-only file system" in said.stderr
-        assert service.stop() == 0
-    subprocess.run(["umount", folder], check=True)  # noqa: S607
-    subprocess.run(["mount", "-o", "loop", folder.with_name("image"), folder], check=True)  # noqa: S607
-    with Service.start(path) as service:
-        assert service.ask("GET", "/api/v1/devices?limit=1")[1]["total"] == 20
-        assert service.ask("PUT", "/api/v1/devices/late", {"name": "x"})[0] == 201
-        assert service.ask("GET", "/readyz")[0] == 200
 
 
 def test_two_services_on_one_file_of_which_one_is_killed_again_and_again_lose_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,145 @@
+"""Real file systems that are full or become read-only under the real service and the real commands; mounted by root alone."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+import released
+from homedex.registry import schema
+from homedex.storage.migrate import schema_revision
+from homedex.storage.sqlite import open_connection
+from service import Service, homedex
+
+pytestmark = pytest.mark.slow
+
+DOCTOR_ERROR, STORAGE = 21, 7
+"""Exit codes."""
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    """A file system of this size."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can only be mounted as root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607
+
+
+def fill(folder: Path, *, but_bytes: int) -> Path:
+    """A file that takes all the room there is but so much."""
+    ballast = folder / "ballast"
+    found = subprocess.run(["df", "--output=avail", "-B1", folder], capture_output=True, text=True, check=True)  # noqa: S607
+    ballast.write_bytes(bytes(int(found.stdout.split()[-1]) - but_bytes))
+    return ballast
+
+
+def revision(path: Path) -> str | None:
+    with closing(open_connection(str(path))) as connection:
+        return schema_revision(connection)
+
+
+def test_a_service_on_a_full_disk_says_507_reads_on_and_writes_again_when_there_is_space(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 32) as folder:
+        (folder / "ballast").write_bytes(bytes(28_000_000))
+        with Service.start(folder / "app.db") as service:
+            acknowledged, status = list[str](), 201
+            while status == 201:
+                device_id = f"d{len(acknowledged)}"
+                status, body = service.ask("PUT", f"/api/v1/devices/{device_id}", {"name": "x", "note": "n" * 1000})
+                acknowledged += [device_id] * (status == 201)
+            assert (status, body["type"]) == (507, "/problems/storage-full")
+            assert service.ask("GET", f"/api/v1/devices/{acknowledged[-1]}")[0] == 200
+            assert service.ask("GET", "/readyz")[0] == 503
+            (folder / "ballast").unlink()
+            assert service.ask("PUT", "/api/v1/devices/after", {"name": "after"})[0] == 201
+            assert service.ask("GET", "/readyz")[0] == 200
+            service.stop(signal.SIGKILL)
+        with Service.start(folder / "app.db") as service:
+            _, page = service.ask("GET", "/api/v1/devices?fields=device_id&limit=1000")
+            assert {device["device_id"] for device in page["devices"]} == {*acknowledged, "after"}
+
+
+def test_a_disk_of_backups_that_is_full_is_507_and_leaves_the_registry_alone(tmp_path: Path) -> None:
+    with (
+        small_disk(tmp_path / "small", 8) as folder,
+        Service.start(tmp_path / "app.db", HOMEDEX_BACKUP_DIR=str(folder)) as service,
+    ):
+        assert service.ask("PUT", "/api/v1/devices/boiler", {"name": "Boiler"})[0] == 201
+        status, body = service.ask("POST", "/api/v1/backups")
+        assert (status, body["type"]) == (507, "/problems/storage-full")
+        assert "bytes free" in body["detail"]
+        assert service.ask("GET", "/api/v1/backups")[1]["backups"] == []
+        assert service.ask("PUT", "/api/v1/devices/boiler", {"name": "Heater"})[0] == 200
+        assert service.ask("GET", "/readyz")[0] == 200
+
+
+def test_a_migration_on_a_full_disk_leaves_the_old_schema_and_goes_through_when_there_is_room(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 16) as folder:
+        path, settings = folder / "app.db", {"HOMEDEX_BACKUP_DIR": str(tmp_path / "backups")}
+        released.load_file("0001", path)
+        ballast = fill(folder, but_bytes=64 * 1024)
+        said = homedex("migrate", path=path, settings=settings)
+        assert (said.returncode, said.stderr.count("\n")) == (STORAGE, 1), said.stderr
+        assert "no space is left" in said.stderr
+        ballast.unlink()
+        assert revision(path) == "0001"
+        said = homedex("migrate", path=path, settings=settings)
+        assert said.returncode == 0, said.stderr
+        assert revision(path) == schema.head()
+
+
+@pytest.fixture
+def failing_disk(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """A file system of its own, and the file that makes it find an error: the kernel then takes no more writes to it."""
+    image, folder = tmp_path / "image", tmp_path / "disk"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    make, mount = ["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop,errors=remount-ro", str(image), str(folder)]
+    try:
+        mounted = all(subprocess.run(command, capture_output=True, check=False).returncode == 0 for command in (make, mount))
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("a disk that fails can only be mounted as root, with mkfs.ext4")
+    device = next(line.split()[0] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[1] == str(folder))
+    yield folder, Path("/sys/fs/ext4") / Path(device).name / "trigger_fs_error"
+    subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607
+
+
+def test_a_file_system_that_becomes_read_only_is_said_and_read_on_and_loses_nothing(failing_disk: tuple[Path, Path]) -> None:
+    folder, fail = failing_disk
+    path = folder / "app.db"
+    with Service.start(path) as service:
+        written = [service.ask("PUT", f"/api/v1/devices/d{number}", {"name": "x"})[0] for number in range(20)]
+        assert written == [201] * 20
+        fail.write_text("1")
+        for _ in range(2):
+            status, body = service.ask("PUT", "/api/v1/devices/late", {"name": "x"})
+            assert (status, body["type"]) == (503, "/problems/storage-unavailable")
+        assert service.ask("GET", "/api/v1/devices/d19")[0] == 200
+        assert service.ask("GET", "/api/v1/devices/late")[0] == 404
+        status, body = service.ask("GET", "/readyz")
+        assert (status, body["checks"]["disk"]) == (503, "the file system takes no writes: look for the disk in the system's log")
+        said = homedex("doctor", path=path)
+        assert said.returncode == DOCTOR_ERROR
+        assert "on a file system that nobody may write" in said.stdout
+        assert "Mount it for writing" in said.stdout
+        said = homedex("backup", path=path)
+        assert (said.returncode, said.stderr.count("\n")) == (STORAGE, 1)
+        assert "Read-only file system" in said.stderr
+        assert service.stop() == 0
+    subprocess.run(["umount", folder], check=True)  # noqa: S607
+    subprocess.run(["mount", "-o", "loop", folder.with_name("image"), folder], check=True)  # noqa: S607
+    with Service.start(path) as service:
+        assert service.ask("GET", "/api/v1/devices?limit=1")[1]["total"] == 20
+        assert service.ask("PUT", "/api/v1/devices/late", {"name": "x"})[0] == 201
+        assert service.ask("GET", "/readyz")[0] == 200
