@@ -114,6 +114,30 @@ async def test_one_that_is_damaged_is_replaced_although_nothing_has_changed(
     schedule.cancel()
 
 
+async def test_a_backup_is_of_one_moment_however_much_is_written_meanwhile(
+    database: Database, registry: str, tmp_path: Path
+) -> None:
+    backups, stopped = Backups(registry, tmp_path / "backups"), asyncio.Event()
+
+    async def write() -> int:
+        number = 0
+        while not stopped.is_set():
+            await database.write(add_source, f"source {number}")
+            number += 1
+        return number
+
+    writing, last = asyncio.create_task(write()), 0
+    for _ in range(4):
+        made, new = await asyncio.to_thread(create_here, backups, Clock(), "command")
+        assert new
+        assert made.manifest is not None
+        tables = made.manifest.tables
+        assert tables["sources"].rows == tables["changes"].rows == made.manifest.sequence > last
+        last = made.manifest.sequence
+    stopped.set()
+    assert await writing > last
+
+
 @pytest.mark.sqlite
 async def test_after_the_clock_was_set_back_those_of_the_future_do_not_push_out_the_new_ones(
     database: Database, registry: str, tmp_path: Path

@@ -579,6 +579,44 @@ def test_two_restores_into_one_folder_do_not_take_each_others_files(home: Path, 
     restored(backup.path, tmp_path / "second.db")
 
 
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What is done to names and what is had on the disk, in order: (step, name of the file or folder)."""
+    done: list[tuple[str, str]] = []
+    fsync = os.fsync
+
+    def synced(opened: int) -> None:
+        done.append(("fsync", Path(f"/proc/self/fd/{opened}").readlink().name))
+        fsync(opened)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    for step in ("link", "replace"):
+        took = getattr(os, step)
+
+        def named(*places: Any, step: str = step, took: Callable[..., None] = took) -> None:
+            done.append((step, Path(places[1]).name))
+            took(*places)
+
+        monkeypatch.setattr(os, step, named)
+    return done
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="which file is meant is only told by /proc")
+def test_all_is_on_the_disk_before_it_has_its_name_and_then_the_name_is(
+    home: Path, folder: BackupFolder, tmp_path: Path, steps: list[tuple[str, str]]
+) -> None:
+    backup = made(home, folder)
+    assert steps[:3] == [("fsync", "backup"), ("link", backup.name), ("fsync", "backups")]
+    steps.clear()
+    restored(backup.path, tmp_path / "new.db")
+    assert steps == [("fsync", "restored.db"), ("link", "new.db"), ("fsync", tmp_path.name)]
+    steps.clear()
+    done = restored(backup.path, home, replace=True)
+    assert done.aside is not None
+    keeping = [("fsync", "restored.db"), ("link", done.aside.name), ("fsync", tmp_path.name)]
+    assert steps == [*keeping, ("replace", home.name), ("fsync", tmp_path.name)]
+
+
 def test_an_older_schema_is_brought_up_and_a_newer_one_refused(tmp_path: Path, folder: BackupFolder) -> None:
     old = tmp_path / "old.db"
     migrate.run_alembic(
