@@ -129,7 +129,7 @@ def kind_at(file: Path, mounts: str) -> str:
 def write_ahead_log(file: Path) -> Finding:
     """How large the log is; one over its limit is written back here, as a service would, and it is said what came of it.
 
-    This is the only thing that a check may write, and it writes nothing that was not acknowledged long ago.
+    No other check changes a file that is there, and this one writes nothing that was not acknowledged long ago.
     """
     size = wal_bytes(str(file))
     if size <= JOURNAL_LIMIT_BYTES:
