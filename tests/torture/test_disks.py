@@ -1,14 +1,18 @@
 """Real file systems that are full or become read-only under the real service and the real commands; mounted by root alone."""
 
+import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 import released
+from disks import NotMounted, mounted
 from homedex.registry import schema
 from homedex.storage.migrate import schema_revision
 from homedex.storage.sqlite import open_connection
@@ -21,16 +25,18 @@ DOCTOR_ERROR, STORAGE = 21, 7
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of this size."""
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk can only be mounted as root")
+def disk(folder: Path, *arguments: str) -> Iterator[Path]:
+    """`mounted`; where it may not be, the test is skipped."""
     try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607
+        with mounted(folder, *arguments):
+            yield folder
+    except NotMounted as error:
+        pytest.skip(f"a disk of its own can only be mounted as root: {error}")
+
+
+def small_disk(folder: Path, megabytes: int) -> AbstractContextManager[Path]:
+    """A file system of this size."""
+    return disk(folder, "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs")
 
 
 def fill(folder: Path, *, but_bytes: int) -> Path:
@@ -99,20 +105,22 @@ def test_a_migration_on_a_full_disk_leaves_the_old_schema_and_goes_through_when_
 @pytest.fixture
 def failing_disk(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     """A file system of its own, and the file that makes it find an error: the kernel then takes no more writes to it."""
-    image, folder = tmp_path / "image", tmp_path / "disk"
-    folder.mkdir()
+    image = tmp_path / "image"
     with image.open("wb") as file:
         file.truncate(64 << 20)
-    make, mount = ["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop,errors=remount-ro", str(image), str(folder)]
-    try:
-        mounted = all(subprocess.run(command, capture_output=True, check=False).returncode == 0 for command in (make, mount))
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("a disk that fails can only be mounted as root, with mkfs.ext4")
-    device = next(line.split()[0] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[1] == str(folder))
-    yield folder, Path("/sys/fs/ext4") / Path(device).name / "trigger_fs_error"
-    subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607
+    subprocess.run([made_with_ext4(), "-q", image], check=True)
+    with disk(tmp_path / "disk", "-o", "loop,errors=remount-ro", str(image)) as folder:
+        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+        device = next(words[0] for words in mounts if words[1] == str(folder))
+        yield folder, Path("/sys/fs/ext4") / Path(device).name / "trigger_fs_error"
+
+
+def made_with_ext4() -> str:
+    """The program that makes the file system."""
+    program = shutil.which("mkfs.ext4", path="/usr/sbin:/sbin:" + os.environ["PATH"])
+    if program is None:
+        pytest.skip("there is no mkfs.ext4")
+    return program
 
 
 def test_a_file_system_that_becomes_read_only_is_said_and_read_on_and_loses_nothing(failing_disk: tuple[Path, Path]) -> None:
@@ -143,3 +151,22 @@ def test_a_file_system_that_becomes_read_only_is_said_and_read_on_and_loses_noth
         assert service.ask("GET", "/api/v1/devices?limit=1")[1]["total"] == 20
         assert service.ask("PUT", "/api/v1/devices/late", {"name": "x"})[0] == 201
         assert service.ask("GET", "/readyz")[0] == 200
+
+
+def test_power_cuts_at_every_step_leave_the_old_or_the_new_one_and_all_that_was_acknowledged() -> None:
+    made_with_ext4()
+    if os.getuid():
+        pytest.skip("a disk of its own can only be mounted as root")
+    script = Path(__file__).parents[1] / "power_cuts.py"
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", str(script)],
+        env={**os.environ, "PYTHONPATH": str(script.parent)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    cuts = [int(line.rpartition(": ")[2]) for line in ended.stdout.splitlines()]
+    assert len(cuts) == 6
+    assert min(cuts) >= 4, ended.stdout
