@@ -1,7 +1,8 @@
 """Kills a process that makes or restores a backup, at each step in turn; run as a script, because only one thread may fork.
 
 A step is a call of Python's that changes files or opens one, or one of SQLite's that changes a file. `python killed_work.py` prints
-how often each work was killed; it fails where a database is neither the old one nor the new one, or what lies aside is not whole.
+how often each work was killed (with a URL: only a backup of the registry on that server); it fails where a database is neither the
+old one nor the new one, or what lies aside is not whole.
 """
 
 import errno
@@ -70,8 +71,10 @@ def held(path: Path) -> Held:
         return contents_of(connection)
 
 
-def every_step(work: Callable[[int], object], look: Callable[[int], None], place: Path, *, links: bool = True) -> int:
-    """Do it again and again, each time killed one step later, until it comes to its end, by Python's steps and by SQLite's."""
+def every_step(
+    work: Callable[[int], object], look: Callable[[int], None], place: Path, *, links: bool = True, stride: int = 1
+) -> int:
+    """Do it again and again, each time killed a step (or `stride`) later, until it comes to its end; by Python's, then by SQLite's."""
     kills = turn = 0
     for by_python in (True, False):
         step = 1
@@ -82,7 +85,7 @@ def every_step(work: Callable[[int], object], look: Callable[[int], None], place
             look(turn)
             if not died:
                 break
-            kills, step = kills + 1, step + 1
+            kills, step = kills + 1, step + stride
     return kills
 
 
@@ -155,8 +158,37 @@ def creations(place: Path) -> int:
     return kills
 
 
-def main(place: Path) -> None:
+def server_creations(place: Path, url: str) -> int:
+    """A backup of a registry on a server, which writes its rows into a file first."""
+    folder = BackupFolder(place / "backups", "homedex")
+
+    def create(turn: int) -> None:
+        backup.create(url, folder, schema.shape(), clock=lambda: NOW + timedelta(seconds=turn))
+
+    def look(_: int) -> None:
+        for one in folder.all():
+            assert one.manifest is not None, one
+            assert one.manifest.tables == there
+            assert backup.verify(one, folder, at=NOW).problem is None
+            folder.remove(one.name)
+
+    create(0)
+    (first,) = folder.all()
+    assert first.manifest is not None
+    there = first.manifest.tables
+    look(0)
+    kills = every_step(create, look, folder.path, stride=5)
+    create(1_000_000)
+    look(0)
+    assert not list(folder.path.glob(".unfinished-*"))
+    return kills
+
+
+def main(place: Path, url: str | None) -> None:
     gc.freeze()
+    if url is not None:
+        print(f"killed create from a server {server_creations(place, url)} times")  # noqa: T201
+        return
     counts = {
         "create": creations(place / "create"),
         "restore": restores(place / "restore", links=True),
@@ -167,4 +199,4 @@ def main(place: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
-        main(Path(temporary))
+        main(Path(temporary), sys.argv[1] if len(sys.argv) > 1 else None)

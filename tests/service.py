@@ -78,10 +78,10 @@ class Service:
     log: str = ""
 
     @classmethod
-    def start(cls, path: Path, **settings: str) -> Self:
-        """Start it and wait until it says where it listens."""
+    def start(cls, path: Path, *, prefix: Sequence[str] = (), **settings: str) -> Self:
+        """Start it and wait until it says where it listens; `prefix` is a command that runs it."""
         variables = environment(path, HOMEDEX_PORT="0", **settings)
-        command = [sys.executable, "-m", "homedex", "serve"]
+        command = [*prefix, sys.executable, "-m", "homedex", "serve"]
         process = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
         said = process.stderr.readline()

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -159,6 +160,49 @@ def test_a_file_that_may_only_be_read_is_served_and_every_write_is_refused(fille
     read, written, ready = done.stdout.splitlines()
     assert (read, written) == ("200", "/problems/storage-unavailable")
     assert "Check that this user may write the file" in ready
+
+
+@needs_setpriv
+@pytest.mark.slow
+def test_rights_that_are_taken_away_under_the_service_are_said_and_lose_nothing(tmp_path: Path) -> None:
+    """A file that is open stays so; what must be opened or found anew is refused, and works again when the rights are back."""
+    folder, acknowledged = tmp_path / "data", list[str]()
+    folder.mkdir()
+    path = folder / "app.db"
+
+    def put(service: Service, device_id: str) -> tuple[int, str]:
+        status, body = service.ask("PUT", f"/api/v1/devices/{device_id}", {"name": "x"})
+        acknowledged.extend([device_id] * (status == 201))
+        return status, body.get("detail", "")
+
+    with Service.start(path, prefix=UNPRIVILEGED) as service:
+        assert put(service, "before")[0] == 201
+        for file in folder.iterdir():
+            file.chmod(0o444)
+        folder.chmod(0o555)
+        assert put(service, "open-already")[0] == 201
+        assert service.ask("POST", "/api/v1/backups")[0] == 503
+        said = homedex("doctor", path=path, prefix=UNPRIVILEGED)
+        assert (said.returncode, "this user may not read and write it" in said.stdout) == (21, True), said.stdout
+        folder.chmod(0)
+        status, detail = put(service, "shut-out")
+        assert (status, "cannot be reached any more: Permission denied" in detail) == (503, True), detail
+        assert service.ask("GET", "/api/v1/devices?limit=1")[1]["total"] == 2
+        status, ready = service.ask("GET", "/readyz")
+        assert (status, "cannot be reached" in ready["checks"]["write"]) == (503, True)
+        said = homedex("doctor", path=path, prefix=UNPRIVILEGED)
+        assert "cannot be reached: Permission denied" in said.stdout
+        said = homedex("serve", path=path, prefix=UNPRIVILEGED, settings={"HOMEDEX_PORT": "0"})
+        assert (said.returncode, said.stderr.count("\n"), "cannot be reached" in said.stderr) == (7, 1, True), said.stderr
+        folder.chmod(0o700)
+        assert put(service, "after")[0] == 201
+        assert service.ask("GET", "/readyz")[0] == 200
+        for file in folder.iterdir():
+            file.chmod(0o600)
+        service.stop(signal.SIGKILL)
+    with Service.start(path, prefix=UNPRIVILEGED) as service:
+        _, page = service.ask("GET", "/api/v1/devices?fields=device_id")
+        assert {device["device_id"] for device in page["devices"]} == set(acknowledged)
 
 
 def test_a_command_that_meets_damage_says_so_in_one_line(filled: Path) -> None:

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import apsw
@@ -551,6 +552,21 @@ def test_without_hard_links_what_was_there_is_kept_as_a_copy(home: Path, folder:
     assert "later" in areas(done.aside)
     restored(backup.path, tmp_path / "elsewhere.db")
     assert areas(tmp_path / "elsewhere.db") == areas(home)
+    assert not left_over(tmp_path)
+
+
+@pytest.mark.usefixtures("no_links")
+def test_without_hard_links_there_must_be_room_for_the_copy(
+    home: Path, folder: BackupFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = made(home, folder)
+    add_areas(home, "later")
+    room = [1 << 40, 1 << 20]  # for what is restored, and then hardly any
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=room.pop(0)))
+    with pytest.raises(StorageFull, match="knows no hard links"):
+        restored(backup.path, home, replace=True)
+    assert "later" in areas(home)
+    assert not list(tmp_path.glob("*before-restore*"))
     assert not left_over(tmp_path)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from homedex.registry.edits import Edit, apply
 from homedex.storage import backup as making
 from homedex.storage.backup_folder import Backup, BackupFolder
 from homedex.storage.database import Database
+from homedex.storage.digests import contents_of
 from homedex.storage.looking import look
 from homedex.storage.restore import Restored, restore
 from homedex.storage.rows import run
 from homedex.storage.sessions import Sessions
+from homedex.storage.sqlite import open_connection
 from servers import Server
 from service import environment, homedex
 
@@ -132,6 +135,24 @@ def test_a_database_of_a_newer_program_is_replaced_and_an_empty_one_filled(url: 
     with postgresql.database() as empty:
         done = replaced(backup, empty)
         assert (done.aside_schema, name(empty), schemas(empty)) == (None, "Große Lampe", ["public"])
+
+
+@pytest.mark.parametrize("revision", released.fixtures("sqlite"))
+def test_a_file_of_an_older_schema_is_restored_into_a_server_as_the_newest(
+    revision: str, postgresql: Server, tmp_path: Path
+) -> None:
+    old, folder = tmp_path / "old.db", BackupFolder(tmp_path / "backups", "homedex")
+    released.load_file(revision, old)
+    made = making.create(str(old), folder, schema.shape()).backup
+    schema.upgrade(str(old))
+    with postgresql.database() as url:
+        done = restore(made.path, url, schema.shape())
+        assert (done.manifest.schema_revision, done.schema) == (revision, schema.head())
+        again = making.create(url, BackupFolder(tmp_path / "again", "homedex"), schema.shape()).backup
+        assert again.manifest is not None
+        with closing(open_connection(str(old))) as connection:
+            assert again.manifest.tables == contents_of(connection)
+        rename(url, "Renamed since")
 
 
 def test_views_and_types_go_along_and_what_an_extension_made_stays(url: str, backup: Backup) -> None:

@@ -23,32 +23,49 @@ from homedex.storage.backup_file import unpack
 from homedex.storage.backup_folder import BackupFolder
 from homedex.storage.checks import open_copy
 from homedex.storage.sqlite import open_connection
-from plain_registry import Place, Row, replayed
+from plain_registry import KEYS, LISTS, Place, Row, replayed
+from proof.child import seen_by
+from proof.files import copies_in_the_recipe
 from service import Service
 
 pytestmark = pytest.mark.slow
 
-BACKUPS, ROUNDS, COPIES, KILLS = 200, 5, 5, 300
-WRITERS = 16
+BACKUPS, ROUNDS, COPIES, KILLS = 200, 20, 2, 300
+WRITERS, MANY = 16, 2_000
+JSON = {"extra", "source_values", *(name for names in LISTS.values() for name in names)}
 CORRUPT, STALE, RIGHT = "corrupt", "stale", "right"
-COLUMNS = ("name", "manufacturer", "model", "area_id", "note", "removed_at", "version")
 
 LOADER = f"""
 import http.client, json, random, sys, threading
 port, stopped = int(sys.argv[1]), threading.Event()
 
+def answered(connection, method, path, body):
+    connection.request(method, "/api/v1/" + path, body and json.dumps(body), {{"content-type": "application/json"}})
+    answer = connection.getresponse()
+    text = answer.read()
+    assert answer.status in {{200, 201, 204, 404, 410}}, (answer.status, text)
+
 def write(number):
     dice, connection = random.Random(number), http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     while not stopped.is_set():
-        path = f"/api/v1/devices/w{{number}}-{{dice.randrange(40)}}"
+        some = dice.randrange(40)
+        noun, key, kind = dice.choice((
+            ("devices", f"w{{number}}-{{some}}", "area_id"),
+            ("entities", f"light.w{{number}}_{{some}}", "area_id"),
+            ("areas", f"w{{number}}-{{some % 5}}", "floor_id"),
+        ))
+        body = {{"name": f"name {{dice.random()}}", kind: f"w{{number}}-{{some % 7}}", "labels": ["ü"] * dice.randrange(3)}}
+        body |= {{}} if noun == "areas" else {{"note": "x" * dice.randrange(900)}}
         method = "DELETE" if dice.random() < 0.05 else "PUT"
-        body = json.dumps({{"name": f"name {{dice.random()}}", "note": "x" * dice.randrange(900)}}) if method == "PUT" else None
-        connection.request(method, path, body, {{"content-type": "application/json"}})
-        answer = connection.getresponse()
-        answer.read()
-        assert answer.status in {{200, 201, 204, 404, 410}}, answer.status
+        answered(connection, method, f"{{noun}}/{{key}}", body if method == "PUT" else None)
 
-threads = [threading.Thread(target=write, args=(number,)) for number in range({WRITERS})]
+def write_many():
+    dice, connection = random.Random(0), http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    while not stopped.is_set():
+        rows = [{{"device_id": f"many-{{dice.randrange({MANY})}}", "note": "y" * dice.randrange(900)}} for _ in range(100)]
+        answered(connection, "POST", "devices/bulk", {{"devices": rows}})
+
+threads = [threading.Thread(target=write_many), *(threading.Thread(target=write, args=(number,)) for number in range({WRITERS}))]
 for thread in threads:
     thread.start()
 sys.stdin.read()
@@ -73,11 +90,11 @@ def test_two_hundred_backups_under_full_load_are_each_the_state_at_their_change_
         (tmp_path / str(number)).mkdir()
         bad, last = back_up_under_load(tmp_path / str(number))
         recipes_bad, entries = recipes_bad + bad, entries + last
+    recipe = seen_by(copies_in_the_recipe, tmp_path / "recipe")
+    assert recipe.shown, recipe.text
     corrupt, stale = recipes_bad[CORRUPT], recipes_bad[STALE]
-    assert corrupt + stale, "the recipe's copies were all right: nothing was written while they were made"
-    copies = f"of {BACKUPS * COPIES} copies by the recipe {corrupt} corrupt and {stale} without changes they should have"
-    told = f"{BACKUPS} backups right, {copies}, {entries:,} changes"
-    print(told)  # noqa: T201  (what README quotes)
+    copies = f"of {BACKUPS * COPIES} copies of it by the recipe {corrupt} corrupt and {stale} without changes they should have"
+    print(f"{BACKUPS} backups right, {entries:,} changes; {copies}; of its own database: {recipe.text}")  # noqa: T201
 
 
 def back_up_under_load(place: Path) -> tuple[Counter[str], int]:
@@ -108,17 +125,26 @@ def back_up_under_load(place: Path) -> tuple[Counter[str], int]:
                 seen = due[-1]["seq"]
             assert due
             replayed(due, rows)
-            said = {place[2]: {name: row[name] for name in COLUMNS} for place, row in rows.items() if place[0] == "devices"}
-            assert rows_in(backup.path, place / "unpacked.db") == said, f"the backup that ends with change {seen}"
+            there = rows_in(backup.path, place / "unpacked.db")
+            assert there.keys() == rows.keys(), f"the backup that ends with change {seen}"
+            for one, row in rows.items():
+                assert there[one] == {name: row[name] for name in there[one]}, f"the backup that ends with change {seen}"
     return recipes_bad, seen
 
 
-def rows_in(backup: Path, to: Path) -> dict[str, Row]:
+def rows_in(backup: Path, to: Path) -> dict[Place, Row]:
+    """All that is in a backup of what changes tell of."""
     with to.open("wb") as file:
         unpack(backup, file)
+    found: dict[Place, Row] = {}
     with closing(open_copy(to)) as connection:
-        rows = connection.execute(f"SELECT device_id, {', '.join(COLUMNS)} FROM devices")
-        return {str(row[0]): dict(zip(COLUMNS, row[1:], strict=True)) for row in rows}
+        for noun, key in KEYS.items():
+            texts = {str(column) for (column,) in connection.execute("SELECT name FROM pragma_table_info(?)", (noun,))} - {"number"}
+            columns = sorted(texts)
+            for values in connection.execute(f"SELECT {', '.join(columns)} FROM {noun}"):
+                row = {name: json.loads(str(value)) if name in JSON else value for name, value in zip(columns, values, strict=True)}
+                found[noun, str(row["source_id"]), str(row[key])] = row
+    return found
 
 
 def changes_in(connection: apsw.Connection) -> Iterator[Any]:

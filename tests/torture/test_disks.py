@@ -5,8 +5,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from disks import NotMounted, mounted
 from homedex.registry import schema
 from homedex.storage.migrate import schema_revision
 from homedex.storage.sqlite import open_connection
+from servers import Server
 from service import Service, homedex
 
 pytestmark = pytest.mark.slow
@@ -69,6 +71,37 @@ def test_a_service_on_a_full_disk_says_507_reads_on_and_writes_again_when_there_
             assert service.ask("GET", "/readyz")[0] == 200
             service.stop(signal.SIGKILL)
         with Service.start(folder / "app.db") as service:
+            _, page = service.ask("GET", "/api/v1/devices?fields=device_id&limit=1000")
+            assert {device["device_id"] for device in page["devices"]} == {*acknowledged, "after"}
+
+
+def test_a_server_whose_disk_is_full_is_507_and_written_again_when_there_is_space(postgresql: Server, tmp_path: Path) -> None:
+    """The disk of its tables; a server that finds no room for its log stops, as it does for other reasons."""
+    with tempfile.TemporaryDirectory() as parent, ExitStack() as after:
+        Path(parent).chmod(0o755)
+        folder = after.enter_context(small_disk(Path(parent) / "small", 48))
+        (folder / "tables").mkdir()
+        shutil.chown(folder / "tables", postgresql.folder.owner(), postgresql.folder.group())
+        postgresql.execute(f"CREATE TABLESPACE small LOCATION '{folder / 'tables'}'")
+        after.callback(postgresql.execute, "DROP TABLESPACE small")
+        postgresql.execute("CREATE DATABASE crowded TABLESPACE small")
+        after.callback(postgresql.execute, "DROP DATABASE crowded WITH (FORCE)")
+        settings = {"DATABASE_URL": postgresql.url("crowded")}
+        with Service.start(tmp_path, **settings) as service:
+            ballast = fill(folder, but_bytes=512 * 1024)
+            acknowledged, status = list[str](), 201
+            while status == 201:
+                device_id = f"d{len(acknowledged)}"
+                status, body = service.ask("PUT", f"/api/v1/devices/{device_id}", {"name": "x", "note": "n" * 1000})
+                acknowledged += [device_id] * (status == 201)
+            assert (status, body["type"]) == (507, "/problems/storage-full"), body
+            assert "Nothing was written" in body["detail"]
+            assert service.ask("GET", f"/api/v1/devices/{acknowledged[-1]}")[0] == 200
+            ballast.unlink()
+            assert service.ask("PUT", "/api/v1/devices/after", {"name": "after"})[0] == 201
+            assert service.ask("GET", "/readyz")[0] == 200
+            service.stop(signal.SIGKILL)
+        with Service.start(tmp_path, **settings) as service:
             _, page = service.ask("GET", "/api/v1/devices?fields=device_id&limit=1000")
             assert {device["device_id"] for device in page["devices"]} == {*acknowledged, "after"}
 

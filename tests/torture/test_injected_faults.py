@@ -17,10 +17,13 @@ from pathlib import Path
 import pytest
 
 import ledger
+import released
 from faulty import FAULTS, SHARED_FAULTS, Disk, Fault, faulty_disk, faulty_shared_memory
 from homedex.errors import Busy, StorageFull, StorageUnavailable
+from homedex.registry import schema
 from homedex.storage.database import Database
 from homedex.storage.sqlite import open_connection
+from servers import Server
 from service import Service
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
@@ -103,19 +106,31 @@ def test_a_thousand_kills_at_every_step_of_commit_and_checkpoint_lose_nothing() 
     assert ended.stdout.startswith("killed 1000 times")
 
 
-def test_kills_at_every_step_of_a_backup_and_a_restore_leave_the_old_or_the_new_one() -> None:
+def kills_of_work(*arguments: str) -> list[int]:
+    """How often `killed_work.py` has killed each work."""
     script = Path(__file__).parents[1] / "killed_work.py"
     ended = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
+        [sys.executable, "-W", "error", str(script), *arguments],
         env={**os.environ, "PYTHONPATH": str(script.parent)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
-    kills = [int(word) for word in ended.stdout.split() if word.isdigit()]
+    return [int(word) for word in ended.stdout.split() if word.isdigit()]
+
+
+def test_kills_at_every_step_of_a_backup_and_a_restore_leave_the_old_or_the_new_one() -> None:
+    kills = kills_of_work()
     assert len(kills) == 3
-    assert min(kills) > 30, ended.stdout
+    assert min(kills) > 30, kills
+
+
+def test_kills_during_a_backup_of_a_server_leave_none_or_a_whole_one(postgresql: Server) -> None:
+    with postgresql.database() as url:
+        released.load_server(schema.head(), url)
+        (kills,) = kills_of_work(url)
+        assert kills > 20
 
 
 def test_two_services_on_one_file_of_which_one_is_killed_again_and_again_lose_nothing(tmp_path: Path) -> None:

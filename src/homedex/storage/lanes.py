@@ -73,8 +73,11 @@ def check_file(path: str, opened: tuple[int, int]) -> None:
     """Refuse a file that is no longer the one at its path: a write into it would be acknowledged, and gone at the next start."""
     try:
         found: tuple[int, int] | None = identity(path)
-    except OSError:
+    except FileNotFoundError:
         found = None
+    except OSError as error:  # a folder above it may not be entered, or its disk does not answer
+        reason = f"{path} cannot be reached any more: {error.strerror}. Check that this user may enter its folder."
+        raise StorageUnavailable(f"{reason} Nothing was written.") from error
     if found != opened:
         raise StorageUnavailable(f"{path} was removed or replaced while it was in use. {PUT_BACK} Nothing was written.")
 

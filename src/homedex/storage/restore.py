@@ -229,6 +229,10 @@ def _replace(restored: Path, place: Path, at: datetime) -> Path:
 
 def _copy(old: BinaryIO, unfinished: Path, aside: Path) -> None:
     """Keep a copy of the old database. Its file stays open: the system takes SQLite's locks from a process that closes it."""
+    need, free = os.fstat(old.fileno()).st_size + LEAST_FREE_BYTES, shutil.disk_usage(unfinished.parent).free
+    if free < need:
+        room = f"{aside.parent} has {free:,} bytes free, and {need:,} are needed to keep a copy of what is there"
+        raise StorageFull(f"{room}: its file system knows no hard links. Free some space. Nothing was changed.")
     with unfinished.open("xb") as copy:
         shutil.copyfileobj(old, copy, 1 << 20)
         there = os.fstat(old.fileno())

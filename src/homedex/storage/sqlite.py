@@ -276,17 +276,31 @@ def wal_bytes(path: str) -> int:
 
 def unavailable(path: str, error: apsw.Error) -> HomedexError:
     """The error of a database that could not be opened, in the words of the person who runs it."""
-    folder = Path(path).parent
-    if isinstance(error, apsw.CantOpenError) and "://" in path:
-        return StorageUnavailable(f"{path} is a URL, and the path of a file is wanted: homedex.storage.target_of() makes it one.")
-    if isinstance(error, apsw.CantOpenError) and not os.path.isdir(folder):  # noqa: PTH112  (pathlib raises for a long name)
-        return StorageUnavailable(f"the folder {folder} does not exist. Create it, or correct DATABASE_URL.")
-    if isinstance(error, apsw.CantOpenError) and os.path.isdir(path):  # noqa: PTH112
-        return StorageUnavailable(f"{path} is a folder. Name a file inside it in DATABASE_URL.")
-    if isinstance(error, apsw.CantOpenError) and not os.path.exists(path):  # noqa: PTH110
-        return StorageUnavailable(f"there is no file at {path}. {PUT_BACK}")
+    if isinstance(error, apsw.CantOpenError) and (reason := _not_there(path)):
+        return StorageUnavailable(reason)
     code = apsw.SQLITE_CORRUPT if isinstance(error, apsw.CorruptError) else getattr(error, "extendedresult", apsw.SQLITE_ERROR)
     return storage_error(code, path) or StorageUnavailable(f"{path}: {error}")
+
+
+def _not_there(path: str) -> str | None:
+    """Why nothing can be opened at a path; None where something can be seen there."""
+    folder = Path(path).parent
+    if "://" in path:
+        return f"{path} is a URL, and the path of a file is wanted: homedex.storage.target_of() makes it one."
+    if os.path.isdir(path):  # noqa: PTH112  (pathlib raises for a long name)
+        return f"{path} is a folder. Name a file inside it in DATABASE_URL."
+    try:
+        os.stat(path)  # noqa: PTH116
+    except PermissionError as error:
+        return f"{path} cannot be reached: {error.strerror}. Check that this user may enter its folder."
+    except OSError:
+        there = os.path.isdir(folder)  # noqa: PTH112
+        return (
+            f"there is no file at {path}. {PUT_BACK}"
+            if there
+            else (f"the folder {folder} does not exist. Create it, or correct DATABASE_URL.")
+        )
+    return None
 
 
 def storage_error(code: int, path: str = "the database") -> HomedexError | None:  # noqa: PLR0911  (a table)
