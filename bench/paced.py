@@ -1,6 +1,7 @@
 """So many small edits a second through `Database.write`, as told on stdin, and how long each took: a program of its own.
 
-Each line of stdin names what the edits that follow are counted under; when stdin ends, what was counted is printed as JSON.
+Each line of stdin names what the edits that follow are counted under; when stdin ends, what was counted is printed as JSON; how
+many were refused instead, if any were, because a full queue waited.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import time
 from collections import defaultdict
 from datetime import UTC, datetime
 
+from homedex.errors import Busy
 from homedex.registry import edits, schema
 from homedex.registry.changes import Stamp
 from homedex.registry.edits import Edit
@@ -23,12 +25,17 @@ async def main(path: str, per_second: int, count: int) -> None:
     database = Database.open(path, application_id=schema.APPLICATION_ID)
     keys = await database.read(lambda connection: [str(row[0]) for row in connection.exec_driver_sql(SOME, (count,))])
     took: dict[str, list[float]] = defaultdict(list)
-    label, dice, running = "start", random.Random(2), set()
+    label, dice, running = "start", random.Random(2), set[asyncio.Task[None]]()
+    refused = 0
 
     async def write(begun: float) -> None:
+        nonlocal refused
         under = label
         edit = Edit(dice.choice(keys), {"note": f"{dice.random()}"}, "patch")
-        await database.write(edits.apply_one, "devices", edit, Stamp(datetime.now(UTC), "api"))
+        try:
+            await database.write(edits.apply_one, "devices", edit, Stamp(datetime.now(UTC), "api"))
+        except Busy:
+            refused += 1
         took[under].append((time.perf_counter() - begun) * 1000)
 
     lines: asyncio.Queue[str] = asyncio.Queue()
@@ -51,7 +58,7 @@ async def main(path: str, per_second: int, count: int) -> None:
     asyncio.get_running_loop().remove_reader(sys.stdin)
     await asyncio.gather(*running)
     await database.close()
-    print(json.dumps(took))
+    print(json.dumps(took) if not refused else json.dumps({"refused": refused}))
 
 
 SOME = "SELECT device_id FROM devices ORDER BY number DESC LIMIT ?"

@@ -74,7 +74,7 @@ def held(path: Path) -> Held:
 def every_step(
     work: Callable[[int], object], look: Callable[[int], None], place: Path, *, links: bool = True, stride: int = 1
 ) -> int:
-    """Do it again and again, each time killed a step (or `stride`) later, until it comes to its end; by Python's, then by SQLite's."""
+    """Do it again and again, each time killed so many steps later, until it comes to its end; by Python's, then by SQLite's."""
     kills = turn = 0
     for by_python in (True, False):
         step = 1
