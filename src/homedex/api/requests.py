@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Container
+from contextlib import AsyncExitStack
 from http import HTTPStatus
 from itertools import count
 from secrets import token_hex
@@ -14,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from homedex.api import logs, problems
 from homedex.api.deps import LARGEST_BODY_BYTES
-from homedex.errors import HomedexError, HostNotAllowed, NoSuchPage, TooLarge
+from homedex.api.room import SMALL_BODY_BYTES, Room, in_time
+from homedex.errors import Busy, HomedexError, HostNotAllowed, NoSuchPage, TooLarge
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +33,19 @@ class Requests:
         allowed_hosts: the names it may be asked by, in lower case and without a port; None means any. A web page can give its
             own name our address (DNS rebinding) and read everything from a browser on this machine; but it asks by that name.
         access_log: a line for every request, not only for those that failed by our fault.
+        room: for the large bodies of all requests.
     """
 
-    def __init__(self, app: ASGIApp, *, allowed_hosts: Container[str] | None = None, access_log: bool = False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        allowed_hosts: Container[str] | None = None,
+        access_log: bool = False,
+        room: Room | None = None,
+    ) -> None:
         self.app = app
+        self.room = room or Room()
         self.allowed_hosts = allowed_hosts
         self.access_log = access_log
         # Random bytes for each request would be a system call for each: 120 us where those are slow (2026-11).
@@ -60,10 +71,8 @@ class Requests:
             await send(message)
 
         try:
-            refusal = self.refusal(scope["path"], headers)
-            if refusal is None:
-                await self.app(scope, receive, send_with_id)
-            else:
+            refusal = await self.let_in(headers, scope, receive, send_with_id)
+            if refusal is not None:
                 await problems.document(Request(scope), refusal)(scope, receive, send_with_id)
         except asyncio.CancelledError:  # the service stops and waits no longer; the server would answer in plain text
             if not status:
@@ -74,6 +83,22 @@ class Requests:
         finally:
             if bug or status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.access_log:
                 log_answer(scope, status, perf_counter() - began, bug)
+
+    async def let_in(self, headers: dict[bytes, bytes], scope: Scope, receive: Receive, send: Send) -> HomedexError | None:
+        """Hand a request to the app, one with a large body once there is room for it; why not, if it is refused."""
+        refusal, size = self.refusal(scope["path"], headers), body_bytes(headers)
+        if refusal is not None:
+            return refusal
+        if size <= SMALL_BODY_BYTES:
+            await self.app(scope, receive, send)
+            return None
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self.room.taken(size))
+            except Busy as error:
+                return error
+            await self.app(scope, in_time(receive), send)
+            return None
 
     def refusal(self, path: str, headers: dict[bytes, bytes]) -> HomedexError | None:
         """Why this request does not reach the app, judged by its head alone."""
@@ -91,6 +116,14 @@ class Requests:
                     f"this service does not go by the name of {said}. If it should, add the name to HOMEDEX_ALLOWED_HOSTS."
                 )
         return None
+
+
+def body_bytes(headers: dict[bytes, bytes]) -> int:
+    """How large a body may become, by what its head says."""
+    length = headers.get(b"content-length", b"")
+    if length.isdigit():
+        return int(length)
+    return LARGEST_BODY_BYTES if b"transfer-encoding" in headers else 0
 
 
 def log_answer(scope: Scope, status: int, duration_s: float, bug: Exception | None) -> None:
