@@ -25,7 +25,7 @@ example: .venv/ready-dev  ## serve examples/own_models: people's own models on t
 	@cd examples/own_models && ../../$(BIN)/python -m uvicorn main:app
 
 test: .venv/ready-dev lint  ## run every check and every test that takes seconds (CI runs this)
-	$(BIN)/python -m pytest -q -n 3 -m "not slow and not home_assistant"
+	$(BIN)/python -m pytest -q -n 3 --dist loadgroup -m "not slow and not home_assistant"
 
 lint: .venv/ready-dev  ## style, types, imports, schema
 	$(BIN)/ruff check .

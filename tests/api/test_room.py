@@ -101,8 +101,8 @@ async def test_whoever_comes_goes_and_gives_up_there_is_never_more_than_there_is
         await asyncio.sleep(0.0005)
         task.cancel()
     fates = {str(one) for one in await asyncio.gather(*tasks, return_exceptions=True)}
-    assert {"done", "busy"} <= fates
-    assert (most, room.free_bytes) == (100, 100)
+    assert "done" in fates
+    assert (0 < most <= 100, inside, room.free_bytes) == (True, 0, 100)
 
 
 def scope(**headers: str) -> Scope:

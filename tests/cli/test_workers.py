@@ -223,7 +223,7 @@ workers.Workers(2, listening, work).run()
     assert sum("ended with exit code 7; another takes its place" in line for line in ends) == 2
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_whatever_is_killed_what_was_acknowledged_is_there(registry_file: Path, kills: int) -> None:
     acknowledged: list[str] = []
     stopped = threading.Event()

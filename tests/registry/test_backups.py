@@ -66,6 +66,7 @@ async def test_backups_are_made_when_something_has_changed_and_pruned(database: 
     assert {one.manifest.reason for one in backups.folder.all() if one.manifest is not None} == {"schedule"}
 
 
+@pytest.mark.sqlite
 async def test_the_newest_is_verified_again_every_week(database: Database, registry: str, tmp_path: Path) -> None:
     backups, clock = Backups(registry, tmp_path / "backups", every=EVERY), Clock()
     schedule = asyncio.create_task(backups.run(database, clock))

@@ -24,6 +24,8 @@ from homedex.storage.engine import create_engine
 from homedex.storage.rows import driver
 from homedex.storage.sqlite import Options
 
+pytestmark = pytest.mark.xdist_group("plans")  # who makes the 100,000 devices has all the tests of them
+
 DEVICE_COUNT = 100_000
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 STAMP = "'2026-01-01T00:00:00.000000Z'"
