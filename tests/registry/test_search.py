@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from homedex.errors import HomedexError
 from homedex.ingest.observation import Observation, Row
 from homedex.ingest.run import apply_sync
-from homedex.registry import edits, schema, search
+from homedex.registry import edits, schema, search, words
 from homedex.registry.changes import Stamp
 from homedex.registry.devices import DEVICES
 from homedex.registry.edits import DryRun, Edit
@@ -443,3 +443,12 @@ def test_any_search_is_answered_and_any_name_finds_its_own(migrated: Path) -> No
 
     with opened(migrated) as (_, connection):
         holds_always()
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("count", [0, 1, 1_011, 1_012, 1_013, 17_000])
+def test_each_word_of_a_document_for_postgresql_has_its_place_however_many_there_are(count: int) -> None:
+    places = [f"x:{min(place, words.LAST_PLACE)}" for place in range(12, 12 + count)]
+    assert words.document("A-b", "x " * count) == " ".join(["a:1A", "b:2A", *places])
+    named = [f"y:{min(place, words.LAST_PLACE)}A" for place in range(1, count + 1)]
+    assert words.document("y " * count, "z") == " ".join([*named, f"z:{min(count + words.APART, words.LAST_PLACE)}"])
