@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from homedex.errors import BadSetting, Busy, HomedexError, QueryTimeout, StorageUnavailable
 from homedex.storage.database import Database
+from homedex.storage.lanes import Writer
 from homedex.storage.sqlite import wal_bytes
 from homedex.storage.urls import target_of
 from writers import hold_the_writer
@@ -359,6 +361,16 @@ async def test_a_closed_database_says_so(tmp_path: Path) -> None:
     await db.close()
     with pytest.raises(Busy, match="stopping"):
         await db.read(count)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives a thread a priority of its own")
+@pytest.mark.sqlite
+async def test_the_writer_gives_way_to_readers_on_a_core_that_they_share(tmp_path: Path) -> None:
+    async with Database.open(str(tmp_path / "some.db"), readers=1):
+        lanes = {thread.name: thread.native_id or 0 for thread in threading.enumerate() if thread.name.startswith("homedex-")}
+        nice = {name: os.getpriority(os.PRIO_PROCESS, number) for name, number in lanes.items()}
+    ours = os.getpriority(os.PRIO_PROCESS, os.getpid())
+    assert nice == {"homedex-writer": min(ours + Writer.NICE, 19), "homedex-reader-0": ours}
 
 
 async def test_a_database_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
