@@ -401,7 +401,9 @@ def assert_harmless(target: Target, family: Callable[[], Iterator[Sent]], step: 
     assert target.client.get("/livez").status_code == 200
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+@pytest.mark.parametrize(
+    "family", [pytest.param(one, marks=[pytest.mark.slow] * (one in LARGE), id=one.__name__) for one in FAMILIES]
+)
 def test_nothing_that_is_sent_breaks_it(target: Target, family: Callable[[], Iterator[Sent]]) -> None:
     assert_harmless(target, family, STEP if family in LARGE else 1)
 

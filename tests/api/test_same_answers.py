@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from fastapi.testclient import TestClient
 
 from homedex.api.app import create_app
@@ -209,6 +210,7 @@ def _both(sqlite: Path, server: Server) -> Iterator[list[str]]:
         yield [str(sqlite), url]
 
 
+@pytest.mark.slow
 def test_both_engines_answer_a_script_of_requests_alike(registry_file: Path, postgresql: Server) -> None:
     with _both(registry_file, postgresql) as targets:
         one, other = (asked_of(target) for target in targets)

@@ -20,7 +20,7 @@ import pytest
 from homedex.storage.sqlite import open_connection
 from service import Service, homedex, until
 
-PAGE = 4096
+PAGE, KILLS = 4096, 30
 
 
 @pytest.fixture
@@ -223,8 +223,8 @@ workers.Workers(2, listening, work).run()
     assert sum("ended with exit code 7; another takes its place" in line for line in ends) == 2
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.slow)])
-def test_whatever_is_killed_what_was_acknowledged_is_there(registry_file: Path, kills: int) -> None:
+@pytest.mark.slow
+def test_whatever_is_killed_what_was_acknowledged_is_there(registry_file: Path) -> None:
     acknowledged: list[str] = []
     stopped = threading.Event()
 
@@ -244,7 +244,7 @@ def test_whatever_is_killed_what_was_acknowledged_is_there(registry_file: Path, 
         threads = [threading.Thread(target=write, args=(service, worker)) for worker in range(6)]
         for thread in threads:
             thread.start()
-        for number in range(1, kills + 1):
+        for number in range(1, KILLS + 1):
             time.sleep(dice.random() * 0.3)
             os.kill(dice.choice(sorted(workers_of(service))), signal.SIGKILL)
             until(lambda n=number: len([line for line in lines if "takes its place" in line]) >= n)  # type: ignore[misc]

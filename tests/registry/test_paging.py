@@ -138,7 +138,7 @@ Template = Path | Connection
 Law = Callable[[Callable[[Template], None]], None]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def on_engine(request: pytest.FixtureRequest) -> Law:
     """Runs a law with where its homes are to be: copies of a file, or transactions of a server."""
     if request.param == "sqlite":

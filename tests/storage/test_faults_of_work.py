@@ -46,6 +46,7 @@ def tried(disk: Disk, work: Callable[[], object]) -> Iterator[bool]:
         yield done
 
 
+@pytest.mark.slow
 def test_an_upgrade_leaves_the_old_schema_or_the_new_one(disk: Disk, tmp_path: Path) -> None:
     released.load_file("0001", tmp_path / "old.db")
     failed = 0

@@ -96,6 +96,7 @@ def test_a_newer_database_is_refused_and_left_alone(registry_file: Path) -> None
     assert rows(registry_file, "SELECT version_num FROM alembic_version") == [("9999",)]
 
 
+@pytest.mark.slow
 def test_four_processes_that_start_at_one_instant_all_succeed(tmp_path: Path) -> None:
     files = [str(tmp_path / f"{number}.db") for number in range(15)]
     probe = (
