@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.fleet import build
-from bench.processes import BenchError
+from bench.processes import BenchError, ended
 from bench.report import Figure
 
 DEVICES = 200_000
@@ -46,9 +46,8 @@ def moved(source: str, target: str) -> tuple[dict[str, str], int, float, float]:
     with tempfile.TemporaryFile("w+") as said:
         begun = time.perf_counter()
         process = subprocess.Popen([*COMMAND, "transfer", source, target], stdout=said, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
+        peak_mb = ended(process)
         seconds = time.perf_counter() - begun
-        process.returncode = os.waitstatus_to_exitcode(status)
         said.seek(0)
         text = said.read()
     if process.returncode:
@@ -57,7 +56,6 @@ def moved(source: str, target: str) -> tuple[dict[str, str], int, float, float]:
     if any((read, one) != (arrived, other) for _, read, arrived, one, other in proofs):
         raise BenchError(f"what was read is not what is there: {text}")
     count = sum(int(read.replace(",", "")) for _, read, *_ in proofs)
-    peak_mb = usage.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
     print(f"  {count:,} rows in {seconds:.1f} s: {count / seconds:,.0f} a second, {peak_mb:.0f} MB", flush=True)
     return {table: digest for table, _, _, digest, _ in proofs}, count, seconds, peak_mb
 

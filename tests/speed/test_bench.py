@@ -1,13 +1,16 @@
 import os
 import socket
+import subprocess
+import sys
 import threading
 import xml.etree.ElementTree as ET
 from itertools import pairwise, repeat
+from pathlib import Path
 
 import pytest
 from bench.chart import chart
 from bench.load import Connection, Stream, drive_together, request_bytes
-from bench.processes import CLIENT, CORES, SERVER, BenchError, Server, free_port, pinned
+from bench.processes import CLIENT, CORES, SERVER, BenchError, Server, ended, free_port, pinned
 from bench.publish import block, settings
 from bench.report import Figure, table
 
@@ -94,3 +97,14 @@ def test_a_block_of_the_page_has_a_row_for_each_figure_and_only_the_slowest_of_m
     assert "| `synchronous` | FULL | NORMAL |" in settings(
         {"Homedex": {"synchronous": "FULL"}, "recipe": {"synchronous": "NORMAL"}}
     )
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read from /proc")
+def test_the_memory_of_a_command_is_its_own_and_not_that_of_who_started_it() -> None:
+    ours = bytearray(os.urandom(1 << 20)) * 200
+    small, large = (
+        ended(subprocess.Popen([sys.executable, "-c", f"import time; x = bytearray(b'x') * {size << 20}; time.sleep(0.2)"]))
+        for size in (1, 100)
+    )
+    assert len(ours) > small * (1 << 20)
+    assert 90 < large - small < 120
