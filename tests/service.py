@@ -32,6 +32,8 @@ def environment(path: Path, **settings: str) -> dict[str, str]:
     """The environment of a command that works on the registry at `path`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HOMEDEX_", "DATABASE_URL"))}
     own = {"DATABASE_URL": f"sqlite:///{path}", "COLUMNS": "200", "HOMEDEX_BACKUP_SCHEDULE": "off"}
+    if settings.get("DATABASE_URL", "").startswith("postgresql"):  # whose backups would lie in ./data of whoever runs the tests
+        own["HOMEDEX_BACKUP_DIR"] = str((path if path.is_dir() else path.parent) / "backups")
     return kept | own | {"HOMEDEX_WORKERS": WORKERS, "HOMEDEX_CACHE_MB": CACHE_MB} | settings
 
 
