@@ -1,7 +1,7 @@
 """So many small edits a second through `Database.write`, as told on stdin, and how long each took: a program of its own.
 
-Each line of stdin names what the edits that follow are counted under; when stdin ends, what was counted is printed as JSON; how
-many were refused instead, if any were, because a full queue waited.
+Each line of stdin names what the edits that follow are counted under; when stdin ends, what was counted is printed as JSON.
+Where some were refused, because a full queue waited, it ends with a sentence and exit code 1 instead.
 """
 
 import asyncio
@@ -36,6 +36,7 @@ async def main(path: str, per_second: int, count: int) -> None:
             await database.write(edits.apply_one, "devices", edit, Stamp(datetime.now(UTC), "api"))
         except Busy:
             refused += 1
+            return
         took[under].append((time.perf_counter() - begun) * 1000)
 
     lines: asyncio.Queue[str] = asyncio.Queue()
@@ -58,7 +59,9 @@ async def main(path: str, per_second: int, count: int) -> None:
     asyncio.get_running_loop().remove_reader(sys.stdin)
     await asyncio.gather(*running)
     await database.close()
-    print(json.dumps(took) if not refused else json.dumps({"refused": refused}))
+    if refused:
+        sys.exit(f"{refused:,} edits were refused")
+    print(json.dumps(took))
 
 
 SOME = "SELECT device_id FROM devices ORDER BY number DESC LIMIT ?"

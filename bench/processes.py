@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import math
 import os
 import socket
 import subprocess
@@ -163,9 +164,9 @@ def timed(command: Sequence[str], folder: Path) -> Finished:
 
 
 def ended(process: "subprocess.Popen[bytes]") -> float:
-    """Wait until a process has ended; its largest resident memory, in MB, as it was at most 10 ms before.
+    """Wait until a process has ended; its largest resident memory, in MB (NaN where there is no /proc).
 
-    What Linux tells of it afterwards (`ru_maxrss`) will not do: the memory of whoever started it counts there, too.
+    It is looked at every 10 ms. What Linux tells of it afterwards (`ru_maxrss`) will not do: the memory of whoever started it counts there, too.
     """
     status, peak_kb = Path(f"/proc/{process.pid}/status"), 0
     try:
@@ -179,4 +180,4 @@ def ended(process: "subprocess.Popen[bytes]") -> float:
         process.kill()
         process.wait()
         raise
-    return peak_kb / 1024
+    return peak_kb / 1024 or math.nan

@@ -1,5 +1,7 @@
 """File systems of their own for tests, which only root can mount."""
 
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +10,21 @@ from pathlib import Path
 
 class NotMounted(Exception):
     """This user may not mount it, or a program is missing."""
+
+
+def ext4(image: Path, size_bytes: int, *options: str) -> Path:
+    """A new file with an ext4 file system in it.
+
+    Raises:
+        NotMounted: there is no mkfs.ext4.
+    """
+    program = shutil.which("mkfs.ext4", path=f"/usr/sbin:/sbin:{os.environ['PATH']}")
+    if program is None:
+        raise NotMounted("there is no mkfs.ext4")
+    with image.open("wb") as file:
+        file.truncate(size_bytes)
+    subprocess.run([program, "-q", *options, image], check=True)
+    return image
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import threading
@@ -22,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import released
-from disks import mounted
+from disks import NotMounted, ext4, mounted
 from faulty import CHANGES, Fault, Kind, faulty_disk
 from homedex.registry import schema
 from homedex.storage import backup
@@ -37,6 +36,9 @@ STEPS = {"open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "o
 DISK_BYTES = 64 << 20
 UNWRITTEN = ("commit=900", "noauto_da_alloc", "noinit_itable")
 """So that the system writes as late as it may, and does not guess what was meant to be synced."""
+
+CANNOT = "No disk of its own:"
+"""How it ends where none can be mounted."""
 
 Held = dict[str, Contents]
 
@@ -265,14 +267,9 @@ def migrations(place: Path, pictures: Pictures) -> None:
 
 
 def main(scratch: Path) -> None:
-    image, into = scratch / "image", scratch / "pictures"
+    into = scratch / "pictures"
     into.mkdir()
-    with image.open("wb") as file:
-        file.truncate(DISK_BYTES)
-    settings = "lazy_itable_init=0,lazy_journal_init=0"
-    path = f"/usr/sbin:/sbin:{os.environ['PATH']}"
-    make = ["mkfs.ext4", "-q", "-E", settings, "-J", "size=4", str(image)]
-    subprocess.run(make, env={"PATH": path}, check=True)
+    image = ext4(scratch / "image", DISK_BYTES, "-E", "lazy_itable_init=0,lazy_journal_init=0", "-J", "size=4")
     with mounted(scratch / "disk", "-o", f"loop,{','.join(UNWRITTEN)}", str(image)) as disk:
         released.load_file(schema.head(), disk / "home.db")
         change(disk / "home.db", 0)
@@ -288,4 +285,7 @@ def main(scratch: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
-        main(Path(temporary))
+        try:
+            main(Path(temporary))
+        except NotMounted as error:
+            sys.exit(f"{CANNOT} {error}")

@@ -29,26 +29,19 @@ async def hold(room: Room, size: int, name: str, held: list[str], until: asyncio
             held.remove(name)
 
 
-async def test_who_came_first_is_first_and_nobody_passes_by() -> None:
+@pytest.mark.parametrize(
+    ("last", "leaves", "left"),
+    [(1, 0, ["b", "c"]), (4, 1, ["a", "c"])],
+    ids=["one that goes makes room for the next and for whoever fits beside it", "one that gives up lets those behind it in"],
+)
+async def test_who_came_first_is_first_and_nobody_passes_by(last: int, leaves: int, left: list[str]) -> None:
     room, held, done = Room(10), list[str](), asyncio.Event()
-    tasks = [asyncio.create_task(hold(room, size, name, held, done)) for name, size in (("a", 6), ("b", 5), ("c", 1))]
+    tasks = [asyncio.create_task(hold(room, size, name, held, done)) for name, size in (("a", 6), ("b", 5), ("c", last))]
     await turns()
     assert held == ["a"]  # there is room for c, but b was before it
-    tasks[0].cancel()
+    tasks[leaves].cancel()
     await turns()
-    assert held == ["b", "c"]
-    done.set()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    assert room.free_bytes == 10
-
-
-async def test_one_that_gives_up_lets_those_behind_it_in() -> None:
-    room, held, done = Room(10), list[str](), asyncio.Event()
-    tasks = [asyncio.create_task(hold(room, size, name, held, done)) for name, size in (("a", 6), ("b", 5), ("c", 4))]
-    await turns()
-    tasks[1].cancel()
-    await turns()
-    assert held == ["a", "c"]
+    assert held == left
     done.set()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert room.free_bytes == 10

@@ -63,7 +63,7 @@ def test_memory_is_bounded_idle_for_each_connection_and_whatever_is_sent_and_ask
                 connection.request("GET", "/api/v1/devices?limit=50")
                 assert len(connection.getresponse().read()) > 10_000
             assert memory_mb(service) - idle < CONNECTIONS * CONNECTION_KB / 1024
-        for turn in range(10):  # each another answer of half a megabyte, as many as are not kept
+        for turn in range(10):  # each another answer of half a megabyte: more than are kept
             lists = [
                 f"/api/v1/entities?limit=1000&created_at__gte=20{turn + 10}-01-{number + 1:02}T00:00:00Z"
                 for number in range(CLIENTS)

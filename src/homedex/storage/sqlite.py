@@ -294,12 +294,9 @@ def _not_there(path: str) -> str | None:
     except PermissionError as error:
         return f"{path} cannot be reached: {error.strerror}. Check that this user may enter its folder."
     except OSError:
-        there = os.path.isdir(folder)  # noqa: PTH112
-        return (
-            f"there is no file at {path}. {PUT_BACK}"
-            if there
-            else (f"the folder {folder} does not exist. Create it, or correct DATABASE_URL.")
-        )
+        if os.path.isdir(folder):  # noqa: PTH112
+            return f"there is no file at {path}. {PUT_BACK}"
+        return f"the folder {folder} does not exist. Create it, or correct DATABASE_URL."
     return None
 
 
