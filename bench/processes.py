@@ -166,7 +166,8 @@ def timed(command: Sequence[str], folder: Path) -> Finished:
 def ended(process: "subprocess.Popen[bytes]") -> float:
     """Wait until a process has ended; its largest resident memory, in MB (NaN where there is no /proc).
 
-    It is looked at every 10 ms. What Linux tells of it afterwards (`ru_maxrss`) will not do: the memory of whoever started it counts there, too.
+    It is looked at every 10 ms. What Linux tells of it afterwards (`ru_maxrss`) will not do: the memory of whoever
+    started it counts there, too.
     """
     status, peak_kb = Path(f"/proc/{process.pid}/status"), 0
     try:
