@@ -51,6 +51,12 @@ def write(path: Path, *statements: str) -> None:
             connection.execute(statement)
 
 
+def forge(path: Path, statements: str) -> None:
+    """Write what SQLite would not let be written into a schema, or into the tables of a full-text index."""
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute(statements)
+
+
 def add_areas(path: Path, *names: str) -> None:
     source = f"INSERT OR IGNORE INTO sources VALUES ('h', 'manual', 'H', 'ok', NULL, NULL, '{{}}', {AT}, {AT}, 1)"
     text = "INSERT INTO areas VALUES ('h', '{0}', '{0}', NULL, '[]', '[]', '{{}}', {1}, NULL, NULL, {1}, {1}, 1)"
@@ -347,6 +353,31 @@ def test_a_database_that_is_not_what_the_backup_says_is_noticed(
     backup = made(home, folder)
     with repacked(backup, tmp_path) as plain:
         write(plain, statement)
+    with pytest.raises(BadBackup, match=what):
+        making.verify(backup, folder, at=LATER)
+
+
+@pytest.mark.parametrize(
+    ("what", "statements"),
+    [
+        (
+            "missing from index ix_changes_",
+            """PRAGMA writable_schema=on; CREATE TEMP TABLE swapped AS SELECT * FROM sqlite_schema WHERE name LIKE 'ix_changes_%';
+            UPDATE sqlite_schema SET rootpage = (SELECT sum(rootpage) FROM swapped) - rootpage WHERE name LIKE 'ix_changes_%'""",
+        ),
+        (
+            "device_search",
+            """INSERT INTO device_search (rowid, names, facts) VALUES (1, 'lamp', 'ikea');
+            UPDATE device_search_data SET block = x'00000000' WHERE id > 10""",
+        ),
+    ],
+)
+def test_an_index_that_does_not_fit_its_table_is_noticed(
+    home: Path, folder: BackupFolder, tmp_path: Path, what: str, statements: str
+) -> None:
+    backup = made(home, folder)
+    with repacked(backup, tmp_path) as plain:
+        forge(plain, statements)
     with pytest.raises(BadBackup, match=what):
         making.verify(backup, folder, at=LATER)
 
