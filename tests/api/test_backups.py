@@ -1,5 +1,6 @@
 """Backups over HTTP, of a real service."""
 
+import asyncio
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import jsonschema_rs
 import pytest
 from fastapi.testclient import TestClient
 
+from homedex.api import backups as backups_api
 from homedex.api.app import BACKUP_ROUTES, Route, create_app, openapi_document
 from homedex.registry import schema
 from homedex.registry.backups import Backups
@@ -84,6 +86,43 @@ def test_a_backup_is_made_listed_looked_at_verified_downloaded_and_removed(clien
     assert client.get(f"/api/v1/backups/{first['name']}").status_code == 404
 
 
+def test_a_restored_backup_is_handed_out_as_a_database(client: TestClient, backups: Backups, tmp_path: Path) -> None:
+    client.put("/api/v1/devices/boiler", json={"name": "Boiler"})
+    backup = made(client)
+    client.put("/api/v1/devices/lamp", json={"name": "Lamp"})
+    answer = client.post(f"/api/v1/backups/{backup['name']}/restore")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/vnd.sqlite3")
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert f'filename="{backup["name"].removesuffix(".zst")}"' in answer.headers["content-disposition"]
+    (tmp_path / "new.db").write_bytes(answer.content)
+    with TestClient(create_app(Database.open(str(tmp_path / "new.db"), application_id=schema.APPLICATION_ID))) as other:
+        assert [one["device_id"] for one in other.get("/api/v1/devices").json()["devices"]] == ["boiler"]
+    assert client.get("/api/v1/devices").json()["total"] == 2
+    assert not list(backups.folder.path.glob(".*unfinished*"))
+
+
+def test_a_database_that_is_handed_out_is_gone_whatever_becomes_of_the_client(
+    client: TestClient, backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = made(client)["name"]
+    files = [asyncio.run(backups.restore(name)) for _ in range(2)]
+    busy = client.post(f"/api/v1/backups/{name}/restore")
+    assert (busy.status_code, busy.json()["type"]) == (503, "/problems/busy")
+    monkeypatch.setattr(backups_api, "IDLE_S", 0.05)
+
+    async def send(_: Any) -> None:
+        await asyncio.sleep(60)
+
+    async def leave(_: Any) -> None:
+        raise OSError("the client has gone")
+
+    for file, does, error in ((files[0], send, TimeoutError), (files[1], leave, OSError)):
+        with pytest.raises(error):
+            asyncio.run(backups_api.Handed(file, "a.db")({"type": "http"}, None, does))  # type: ignore[arg-type]
+        assert file.closed
+    assert client.post(f"/api/v1/backups/{name}/restore").status_code == 200
+
+
 def test_readyz_says_how_safe_the_registry_is(client: TestClient, backups: Backups) -> None:
     none = client.get("/readyz")
     assert valid("get", "/readyz", none)["backups"] == {"made_at": None, "verified_at": None, "problem": None, "trouble": None}
@@ -110,6 +149,9 @@ def test_a_damaged_backup_is_a_problem_that_says_so(client: TestClient, backups:
     answer = client.post(f"/api/v1/backups/{backup['name']}/verify")
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/bad-backup")
     assert "damaged" in valid("post", "/api/v1/backups/{name}/verify", answer)["detail"]
+    answer = client.post(f"/api/v1/backups/{backup['name']}/restore")
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/bad-backup")
+    assert "damaged" in valid("post", "/api/v1/backups/{name}/restore", answer)["detail"]
     assert client.get("/problems/bad-backup").status_code == 200
     assert valid("get", "/api/v1/backups/{name}", client.get(f"/api/v1/backups/{backup['name']}"))["problem"]
     path.write_text("nothing of ours")
@@ -136,6 +178,7 @@ def test_another_process_at_work_is_busy(client: TestClient, backups: Backups) -
             ("post", "/api/v1/backups"),
             ("post", "/api/v1/backups/prune"),
             ("post", f"/api/v1/backups/{name}/verify"),
+            ("post", f"/api/v1/backups/{name}/restore"),
             ("delete", f"/api/v1/backups/{name}"),
         ):
             answer = client.request(method, path)

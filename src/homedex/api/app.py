@@ -179,6 +179,10 @@ BACKUP_ROUTES = (
     Route("GET", f"{V1}/backups/{{name}}", backups_api.get_backup, "backups", {200: schemas.Backup}, (404,)),
     Route("GET", f"{V1}/backups/{{name}}/file", backups_api.download_backup, "backups", {200: backups_api.ZSTD}, (404,)),
     Route("POST", f"{V1}/backups/{{name}}/verify", backups_api.verify_backup, "backups", {200: schemas.Backup}, (404, 409)),
+    Route(
+        *("POST", f"{V1}/backups/{{name}}/restore", backups_api.restore_backup, "backups"),
+        *({200: backups_api.SQLITE}, (404, 409)),
+    ),
     Route("DELETE", f"{V1}/backups/{{name}}", backups_api.remove_backup, "backups", {204: None}, (404,)),
 )
 

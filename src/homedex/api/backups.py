@@ -1,16 +1,23 @@
-"""Routes of backups. Restoring one in place needs the service to be stopped, so that is a command alone."""
+"""Routes of backups. Who restores one is handed the database: putting it in the present one's place is a command."""
 
-from typing import Annotated
+import asyncio
+import os
+from typing import Annotated, BinaryIO
 
 from fastapi import Path, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Message, Receive, Scope, Send
 
 from homedex.api.deps import JSON, check_accepts, options_of
 from homedex.errors import NotFound
 from homedex.registry.backups import Backups
 
-ZSTD = "application/zstd"
+ZSTD, SQLITE = "application/zstd", "application/vnd.sqlite3"
+PIECE = 1 << 18
+IDLE_S = 60.0
+"""How long a client may take no byte of a database, before it is let go: the database lies on the disk until then."""
+
 FLAG = ("true", "false")
 Name = Annotated[str, Path(max_length=255, description="such as homedex-2026-11-22T13-52-56Z.db.zst")]
 
@@ -71,6 +78,38 @@ async def verify_backup(request: Request, name: Name) -> Response:
     check_accepts(request, JSON)
     options_of(request, {})
     return JSONResponse(await backups(request).verify(name))
+
+
+async def restore_backup(request: Request, name: Name) -> Response:
+    """Restore one backup, check all of it, and get the database, at the newest schema. The registry stays as it is."""
+    check_accepts(request, SQLITE)
+    options_of(request, {})
+    return Handed(await backups(request).restore(name), name.partition(".")[0] + ".db")
+
+
+class Handed(Response):
+    """A file that has no name any more, piece by piece; it is closed, and so gone, whatever becomes of the client."""
+
+    def __init__(self, file: BinaryIO, filename: str) -> None:
+        self.file = file
+        size = os.fstat(file.fileno()).st_size
+        said = {"content-length": str(size), "content-disposition": f'attachment; filename="{filename}"'}
+        super().__init__(None, headers=said, media_type=SQLITE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  (ASGI)
+        """Send it."""
+
+        async def say(message: Message) -> None:
+            async with asyncio.timeout(IDLE_S):
+                await send(message)
+
+        with self.file:
+            await say({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            more = True
+            while more:
+                piece = await run_in_threadpool(self.file.read, PIECE)
+                more = len(piece) == PIECE
+                await say({"type": "http.response.body", "body": piece, "more_body": more})
 
 
 async def remove_backup(request: Request, name: Name) -> Response:

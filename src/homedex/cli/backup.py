@@ -116,6 +116,9 @@ def verify(
 def restore(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A backup: its file, or its name in the list.")],
     to: Annotated[str | None, typer.Option("--to", help="A path or database URL where nothing is yet.")] = None,
+    *,
+    as_json: AsJson = False,
+    gently: Gently = False,
 ) -> None:
     """Make a registry of a backup: at --to, or in the place of the present one, which is kept aside. Stop the service first."""
     from homedex.cli.wire import load_settings, registry_target
@@ -123,6 +126,7 @@ def restore(
     from homedex.storage.restore import restore as make
     from homedex.storage.urls import shown, target_of
 
+    _step_back(gently)
     backups = _backups()
     path = _found(backups, file).path
     if to is None:
@@ -134,6 +138,9 @@ def restore(
     with _progress() as tell:
         done = make(path, target, schema.shape(), at=_now(), replace=to is None, tell=tell)
     said = done.manifest
+    if as_json:
+        typer.echo(json.dumps(done.as_dict() | {"target": shown(target)}))
+        return
     upgraded = "" if said.schema_revision == done.schema else f", brought from schema {said.schema_revision} to {done.schema}"
     typer.echo(f"{shown(target)} is as it was at {said.made_at:%Y-%m-%d %H:%M:%S} UTC, after change {said.sequence:,}{upgraded}.")
     if done.aside is not None:

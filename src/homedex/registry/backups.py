@@ -8,9 +8,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from homedex.errors import BadSetting, Busy, HomedexError, StorageUnavailable, read
 from homedex.registry import schema
@@ -27,6 +28,9 @@ UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days
 VERIFIED_EVERY = timedelta(weeks=1)
 LONGEST_WAIT = timedelta(minutes=1)
 """How long the schedule sleeps at most: a clock that was set, or a machine that slept, is noticed then."""
+
+MOST_RESTORED = 2
+"""How many restored databases may be on their way to clients at once; each takes the disk what the registry does."""
 
 AGAIN_AFTER = timedelta(minutes=10)
 """How long to wait after a backup that failed."""
@@ -50,6 +54,7 @@ class Backups:
         self.trouble_said = Notice()
         """Why the last scheduled backup was not made; None when it was."""
         self._working = False
+        self._restored: list[BinaryIO] = []
 
     async def create(self, reason: str, *, unless_newer_than: timedelta | None = None) -> dict[str, Any]:
         """A verified backup, or the one there is when nothing has changed: `Backup.as_dict()` and `new`.
@@ -69,6 +74,26 @@ class Backups:
             HomedexError: what `storage.backup.verify` raises.
         """
         return await self._apart("verify", self.folder.get(name).name)
+
+    async def restore(self, name: str) -> BinaryIO:
+        """The database that one backup holds, checked and at the newest schema, by a process of its own.
+
+        Returns: a SQLite file, open for reading, that has no name any more: when it is closed it is gone.
+        Raises:
+            Busy: so many are open already that the disk could be filled.
+            HomedexError: what `storage.restore.restore` raises.
+        """
+        found = self.folder.get(name)
+        self._restored = [file for file in self._restored if not file.closed]
+        if len(self._restored) >= MOST_RESTORED:
+            raise Busy(f"{MOST_RESTORED} restored databases are being downloaded already. Try again when one is done.")
+        with ExitStack() as held:
+            await asyncio.to_thread(held.enter_context, self.folder.locked())
+            place = await asyncio.to_thread(held.enter_context, self.folder.scratch(0)) / "restored.db"
+            await self._apart("restore", found.name, "--to", str(place))
+            file = place.open("rb")
+            self._restored.append(file)
+            return file
 
     async def _apart(self, *arguments: str) -> dict[str, Any]:
         if self._working:  # each is a process, and the folder takes one at a time

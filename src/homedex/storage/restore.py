@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import apsw
 from sqlalchemy import Connection
@@ -53,6 +53,11 @@ class Restored(NamedTuple):
     schema: str
     aside: Path | None
     aside_schema: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it: what the backup said, and where things are now."""
+        aside = None if self.aside is None else str(self.aside)
+        return self.manifest.as_dict() | {"schema": self.schema, "aside": aside, "aside_schema": self.aside_schema}
 
 
 def restore(  # noqa: PLR0913  (each is said by who asks for it)
