@@ -111,6 +111,27 @@ def test_a_run_that_is_broken_off_is_simply_started_again(long_source: Path, to_
     assert (again.returncode, again.stderr) == (0, "")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("then", ["transfer", "devices"])
+def test_what_a_killed_run_left_in_a_file_is_said_and_put_back(source: Path, tmp_path: Path, then: str) -> None:
+    there = tmp_path / "there.db"
+    process = started(source, f"sqlite:///{there}")
+    deadline = time.monotonic() + 60
+    while not there.exists() or there.stat().st_size < 10_000_000:  # past what its cache holds
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert Path(f"{there}-journal").exists()
+    found = homedex("doctor", path=there)
+    assert found.returncode
+    assert "was being written when its process was killed" in found.stdout + found.stderr
+    done = transfer(source, f"sqlite:///{there}") if then == "transfer" else homedex("devices", path=there)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not Path(f"{there}-journal").exists()
+    assert homedex("doctor", path=there).returncode == 0
+
+
 def test_a_second_transfer_into_the_same_place_is_a_conflict(source: Path, tmp_path: Path) -> None:
     to_url = f"sqlite:///{tmp_path / 'there.db'}"
     assert transfer(source, to_url).returncode == 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, func, insert, select
 
 from homedex.errors import BadSource, Conflict, DatabaseTooNew, HomedexError, NotADatabase, StorageUnavailable
 from homedex.ingest.exported import write_export
@@ -26,8 +26,9 @@ from homedex.registry.queries import Query
 from homedex.registry.tables import Base
 from homedex.storage import copy_text
 from homedex.storage.database import Database
+from homedex.storage.engine import create_engine
 from homedex.storage.rows import run
-from homedex.storage.sqlite import open_connection
+from homedex.storage.sqlite import Options, open_connection
 from homedex.storage.transfer import Proof
 from homedex.storage.types import Flag, JsonText, UtcDateTime
 from homedex.storage.urls import is_postgresql
@@ -451,11 +452,27 @@ def test_a_digest_that_differs_keeps_nothing(make: Make, postgresql: Server) -> 
     assert is_empty(target)
 
 
-def test_lines_are_what_rows_were() -> None:
-    texts = cycle([*TEXTS, None, "plain", *map(chr, range(1, 40))])
-    for width, length in ((1, 1), (3, 50), (8, 300)):
-        rows = [tuple(next(texts) for _ in range(width)) for _ in range(length)]
-        assert [tuple(row) for row in copy_text.rows_of(copy_text.lines_of(rows))] == rows
+def test_lines_are_what_rows_were(tmp_path: Path) -> None:
+    """Of rows of any width, most of which need no escapes, some of which consist of them."""
+    texts = cycle([*TEXTS, None, "", "plain", "\\N", *map(chr, range(1, 40))])
+    engine = create_engine(str(tmp_path / "texts.db"), Options())
+    for width, length, plain in ((1, 50, 0), (3, 5_000, 400), (8, 300, 7)):
+        columns = [Column(f"c{place}", String) for place in range(width)]
+        table = Table(
+            f"texts_{width}", MetaData(), Column("n", Integer, primary_key=True), Column("of", String, primary_key=True), *columns
+        )
+        rows = [(n, f"{n}\t", *("plain" if plain and n % plain else next(texts) for _ in range(width))) for n in range(length)]
+        pieces: list[bytes] = []
+        again = table.to_metadata(MetaData(), name=f"again_{width}")
+        with engine.begin() as connection:
+            table.create(connection)
+            again.create(connection)
+            connection.execute(table.insert(), [dict(zip(table.c.keys(), row, strict=True)) for row in rows])
+            copy_text.read_lines(connection, table, pieces.append)
+            for piece in pieces:
+                copy_text.write_lines(connection, again.name, again.c.keys(), piece)
+            assert [tuple(row) for row in connection.execute(again.select().order_by("n"))] == rows
+    engine.dispose()
 
 
 @pytest.mark.parametrize("cut", [7, 1_000_003, 4 << 20])

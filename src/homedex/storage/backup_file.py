@@ -11,15 +11,14 @@ import json
 import os
 import struct
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from homedex.errors import BadBackup
+from homedex.storage.beside import Beside
 from homedex.storage.digests import Contents
 
 if sys.version_info >= (3, 14):
@@ -38,9 +37,6 @@ LEVEL = 1
 
 FLUSHED_BYTES = 4 << 20
 """How much goes to the disk at once: 230 MB at the end kept every COMMIT of the service waiting for 114 ms (measured 2026-11)."""
-
-AHEAD = 4
-"""How many pieces may wait to be hashed or written: a while of the disk is no while of the compressor's."""
 
 FORMAT = 1
 NO_HASH = "0" * 64
@@ -86,36 +82,6 @@ class Manifest:
 def written(at: datetime) -> str:
     """A time as RFC 3339 in UTC."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-class Beside:
-    """Has another thread do something with each piece, one after the other, while this one makes the next.
-
-    Args:
-        work: what to do; what it raises is raised by `give` or `finish`.
-    """
-
-    def __init__(self, work: Callable[[bytes], object]) -> None:
-        self._work = work
-        self._pool = ThreadPoolExecutor(1)
-        self._given: deque[Future[object]] = deque()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
-    def give(self, piece: bytes) -> None:
-        """Take the next piece; waits while `AHEAD` are not done."""
-        while len(self._given) >= AHEAD:
-            self._given.popleft().result()
-        self._given.append(self._pool.submit(self._work, piece))
-
-    def finish(self) -> None:
-        """Wait until all is done."""
-        while self._given:
-            self._given.popleft().result()
 
 
 def pack(database: BinaryIO, backup: BinaryIO, room: int, tell: Tell = lambda *_: None) -> tuple[int, str]:

@@ -15,11 +15,12 @@ INDEXES = {
         WHERE schemaname = current_schema() AND indexdef LIKE 'CREATE INDEX %'
     """,
 }
-REFERENCES = """
+CONSTRAINTS = """
     SELECT relname::text, format('ALTER TABLE %I ADD CONSTRAINT %I %s', relname, conname, pg_get_constraintdef(pg_constraint.oid)),
         format('ALTER TABLE %I DROP CONSTRAINT %I', relname, conname)
     FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
-    WHERE contype = 'f' AND connamespace = current_schema()::regnamespace
+    WHERE contype IN ('p', 'u', 'f') AND connamespace = current_schema()::regnamespace
+    ORDER BY contype = 'f'
 """
 
 
@@ -32,14 +33,14 @@ class Part(NamedTuple):
 
 
 def take_out(connection: Connection) -> list[Part]:
-    """Take out what costs more row by row than all at once; unique indexes stay, as keys do.
+    """Take out what costs more row by row than all at once; on SQLite keys and unique indexes stay.
 
-    Returns: the parts, each to be made again: indexes, then what references another table (on PostgreSQL; SQLite cannot).
+    Returns: the parts, each to be made again: indexes, then on PostgreSQL keys, then what references another table.
     """
     parts = [Part(*row) for row in run(connection, INDEXES[connection.dialect.name])]
     if connection.dialect.name != "sqlite":
-        parts += [Part(*row) for row in run(connection, REFERENCES)]
-    for part in parts:
+        parts += [Part(*row) for row in run(connection, CONSTRAINTS)]
+    for part in reversed(parts):
         run(connection, part.drop)
     return parts
 

@@ -8,10 +8,11 @@ Source: https://www.postgresql.org/docs/18/sql-copy.html, "Text Format".
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+import apsw
 from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table
 from sqlalchemy.util import await_only
 
@@ -30,7 +31,8 @@ TIME = """coalesce(to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.U
     WHEN 'infinity' THEN '9999-12-31T23:59:59.999999Z' WHEN '-infinity' THEN '0001-01-01T00:00:00.000000Z' END)"""
 """asyncpg writes the last and the first instant that Python knows as infinity, which has no year."""
 
-RARE = "\b\n\v\f\r"
+SIGNS = [sign.encode() for sign in "\\\t\n\b\v\f\r"]
+"""Those of `WRITTEN`: the backslash, which every null has, the tab, the end of a line, and the rare ones."""
 
 
 CARRIED = (String, Integer, Boolean, UtcDateTime, JsonText, Flag)
@@ -58,9 +60,8 @@ def read_lines(connection: Connection, table: Table, give: Callable[[bytes], Non
         await_only(_server(connection).copy_from_query(statement, output=cutter.add))
         cutter.end()
         return
-    rows = driver(connection).execute(statement)
-    while some := list(islice(rows, ROWS)):
-        give(lines_of(some))
+    for lines in _lines_of_file(driver(connection), table, columns, order):
+        give(lines)
 
 
 def write_lines(connection: Connection, table: str, names: Sequence[str], lines: bytes) -> None:
@@ -69,8 +70,12 @@ def write_lines(connection: Connection, table: str, names: Sequence[str], lines:
         # A memoryview, because bytes would be taken for the name of a file.
         await_only(_server(connection).copy_to_table(table, source=memoryview(lines), columns=list(names), format="text"))
         return
-    columns, marks = ", ".join(f'"{name}"' for name in names), ", ".join("?" * len(names))
-    driver(connection).executemany(f'INSERT INTO "{table}" ({columns}) VALUES ({marks})', rows_of(lines))  # noqa: S608
+    columns = ", ".join(f'"{name}"' for name in names)
+    insert = f'INSERT INTO "{table}" ({columns}) VALUES ({{}})'  # noqa: S608  (our own names)
+    as_written, read = split_lines(lines)
+    # What is null is found by SQLite, which needs no lock of Python's for that.
+    driver(connection).executemany(insert.format(", ".join([f"nullif(?, '{NULL}')"] * len(names))), as_written)
+    driver(connection).executemany(insert.format(", ".join("?" * len(names))), read)
 
 
 def _plain(connection: Connection, column: Column[Any]) -> str:
@@ -116,31 +121,57 @@ class Cutter:
             self._give(b"".join(self._pieces))
 
 
-def lines_of(rows: Sequence[tuple[str | None, ...]]) -> bytes:
-    """Rows of texts as lines."""
-    lines = ["\t".join([NULL if value is None else value for value in row]) for row in rows]
-    text = "\n".join(lines)
-    nulls = sum([row.count(None) for row in rows])
-    found = text.count("\\"), text.count("\t"), *(text.count(one) for one in RARE)
-    if found != (nulls, len(rows) * (len(rows[0]) - 1), 0, len(rows) - 1, 0, 0, 0):
-        text = "\n".join([_escaped(line, row) for line, row in zip(lines, rows, strict=True)])
-    return f"{text}\n".encode()
+def _lines_of_file(connection: apsw.Connection, table: Table, columns: str, key: str) -> Iterator[bytes]:
+    """The rows of a table of SQLite as lines that SQLite joins itself: 2 us a row, and 3.3 us column by column (2026-11).
+
+    No row has fewer signs that are escaped than its tabs and nulls. Where it has more, its values are fetched one by one.
+    """
+    nullable = [f'"{column.name}"' for column in stored(table) if column.nullable]
+    values = ", ".join(f"coalesce({name}, '{NULL}')" if name in nullable else name for name in _names(table))
+    nulls = " + ".join(f"({name} IS NULL)" for name in nullable) or "0"
+    one = f'SELECT {columns} FROM "{table.name}" WHERE ({key}) = ({", ".join("?" * len(table.primary_key))})'  # noqa: S608
+    rows = connection.execute(
+        f'SELECT CAST(concat_ws(char(9), {values}) AS BLOB), {nulls}, {key} FROM "{table.name}" ORDER BY {key}'  # noqa: S608
+    )
+    tabs = len(_names(table)) - 1
+    while some := list(islice(rows, ROWS)):
+        lines = b"\n".join([row[0] for row in some])
+        if _signs(lines) != (sum([row[1] for row in some]), tabs * len(some), len(some) - 1, 0, 0, 0, 0):
+            fetched = (
+                line if _signs(line) == (null, tabs, 0, 0, 0, 0, 0) else _escaped(next(connection.execute(one, of)))
+                for line, null, *of in some
+            )
+            lines = b"\n".join(fetched)
+        yield lines + b"\n"
 
 
-def _escaped(line: str, row: tuple[str | None, ...]) -> str:
-    """The line of one row, of which some need escapes."""
-    if line.count("\\") == row.count(None) and line.count("\t") == len(row) - 1 and not any(one in line for one in RARE):
-        return line
-    return "\t".join([NULL if value is None else value.translate(ESCAPES) for value in row])
+def _names(table: Table) -> list[str]:
+    return [f'"{column.name}"' for column in stored(table)]
 
 
-def rows_of(lines: bytes) -> Iterator[list[str | None]]:
-    """Whole lines as rows of texts."""
-    for line in lines.decode().split("\n")[:-1]:
-        values = [None if value == NULL else value for value in line.split("\t")]
-        if line.count("\\") != values.count(None):
-            values = [value if value is None else ESCAPED.sub(_unescaped, value) for value in values]
-        yield values
+def _signs(lines: bytes) -> tuple[int, ...]:
+    """How many there are of each sign that is escaped."""
+    return tuple(map(lines.count, SIGNS))
+
+
+def _escaped(row: Sequence[str | None]) -> bytes:
+    return "\t".join([NULL if value is None else value.translate(ESCAPES) for value in row]).encode()
+
+
+def split_lines(lines: bytes) -> tuple[Iterable[list[str]], list[list[str | None]]]:
+    """Whole lines as rows of texts: those that have no escapes, with each null as it is written, and the others, read."""
+    text = lines.decode()
+    all_of_them = text.split("\n")[:-1]
+    if text.count("\\") == text.count(NULL):
+        return (line.split("\t") for line in all_of_them), []
+    as_written, read = [], []
+    for line in all_of_them:
+        values = line.split("\t")
+        if line.count("\\") == line.count(NULL):
+            as_written.append(values)
+        else:
+            read.append([None if value == NULL else ESCAPED.sub(_unescaped, value) for value in values])
+    return as_written, read
 
 
 def _unescaped(found: re.Match[str]) -> str:

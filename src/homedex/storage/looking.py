@@ -46,7 +46,7 @@ def glance(target: str, work: Callable[[Connection], T]) -> T:
     Opening a file in WAL mode makes its log, even for reading only. Where there is no log nobody has the file open, and it can be
     read as it is; whether that was so to the end is seen by its log and its times. Else it is looked at once more, as usual.
     """
-    if is_postgresql(target) or os.path.exists(f"{target}-wal"):  # noqa: PTH110  (pathlib raises for a name that is too long)
+    if is_postgresql(target) or _is_used(target):
         return look(target, work)
     before = _state(target)
     try:
@@ -58,10 +58,14 @@ def glance(target: str, work: Callable[[Connection], T]) -> T:
     return found if _state(target) == before else look(target, work)
 
 
+def _is_used(path: str) -> bool:
+    """Whether there is a log beside a file, or a journal, without which it may be half of two states."""
+    return any(os.path.exists(f"{path}{suffix}") for suffix in ("-wal", "-journal"))  # noqa: PTH110  (pathlib raises for a long name)
+
+
 def _state(path: str) -> object:
     found = os.stat(path) if os.path.exists(path) else None  # noqa: PTH110, PTH116  (pathlib raises for a long name)
-    log = os.path.exists(f"{path}-wal")  # noqa: PTH110
-    return found and (found.st_ino, found.st_size, found.st_mtime_ns), log
+    return found and (found.st_ino, found.st_size, found.st_mtime_ns), _is_used(path)
 
 
 def _look_at_file(path: str, work: Callable[[Connection], T], options: Options) -> T:

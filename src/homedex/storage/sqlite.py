@@ -300,13 +300,18 @@ def _not_there(path: str) -> str | None:
     return None
 
 
-def storage_error(code: int, path: str = "the database") -> HomedexError | None:  # noqa: PLR0911  (a table)
+def storage_error(code: int, path: str = "the database") -> HomedexError | None:  # noqa: C901, PLR0911  (a table)
     """What a SQLite result code means for the caller; None where it is the statement's own fault (a constraint, a typo).
 
     Args:
         code: primary or extended result code.
         path: the file, for the sentence.
     """
+    if code == apsw.SQLITE_READONLY_ROLLBACK:
+        return StorageUnavailable(
+            f"{path} was being written when its process was killed. What it held before is put back as soon as it is opened for "
+            "writing: start the service, or what was broken off, again."
+        )
     match apsw.SQLITE_FULL if code == apsw.SQLITE_IOERR_SHMSIZE else code & 0xFF:  # the file of the shared memory could not grow
         case apsw.SQLITE_BUSY | apsw.SQLITE_LOCKED:
             return Busy("another process holds the database's write lock. Try again.")
