@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from homedex.ingest.observation import Observation, Rejection, Row
-from homedex.registry.records import share
+from homedex.registry.records import NOUNS, share
 from homedex.registry.tables import LONGEST_ID
 
 KIND = "home_assistant"
@@ -148,12 +148,12 @@ class Translation:
         )
 
     def _translated(self, kind: str, table: str, records: Iterable[Any], row_of: Callable[[dict[str, Any]], Row]) -> Iterator[Row]:
-        keys = self._keys[table]
+        keys, noun = self._keys[table], NOUNS[table]
         for number, record in enumerate(records, 1):
             try:
                 if not isinstance(record, dict):
                     raise _RecordError(f"It is no object but {_named(record)}.")  # noqa: TRY301  (one way out for all faults)
-                row = share(row_of(record))
+                row = share(noun, row_of(record))
             except _RecordError as error:
                 self.rejections.append(Rejection(kind, _id_of(record, number), str(error)))
             else:

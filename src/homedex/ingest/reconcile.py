@@ -1,5 +1,6 @@
 """What has to be written so that the registry says what was observed: pure, without SQL and without a clock."""
 
+import marshal
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,6 +9,9 @@ from homedex.errors import Conflict, PlanHeld
 from homedex.ingest.observation import Observation, Rejection, Row
 from homedex.registry.records import Update
 from homedex.storage.types import same
+
+WRITTEN = 2
+"""The version of marshal whose bytes are of values alone; later ones tell which of them are one object, too."""
 
 GUARDED_SHARE = 0.10
 """A sync that removes more than this share of what is present is more likely a broken source than a changed home."""
@@ -278,7 +282,7 @@ def _difference(key: str, stored: Row, observed: Row, seen: frozenset[str] | Non
 
 def _is_other(stored: Any, observed: Any) -> bool:
     """Whether two values differ in JSON, where `true` is not 1 as it is to Python."""
-    return repr(stored) != repr(observed) and not same(stored, observed)
+    return marshal.dumps(stored, WRITTEN) != marshal.dumps(observed, WRITTEN) and not same(stored, observed)
 
 
 def _merged_extra(stored: dict[str, Any], observed: dict[str, Any], seen: frozenset[str]) -> dict[str, Any]:

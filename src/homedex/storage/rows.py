@@ -130,6 +130,13 @@ class Prepared:
         rows = list(run(connection, compiled.sql, *compiled.bound(values)))
         return compiled.rows(rows) if rows and compiled.results else rows
 
+    def parts(self, connection: Connection, values: Mapping[str, Any], size: int) -> Iterator[list[Sequence[Any]]]:
+        """The same column by column, of at most `size` rows at once; nothing where there are no rows."""
+        compiled = self._for(connection.dialect)
+        rows = run(connection, compiled.sql, *compiled.bound(values))
+        while some := list(islice(rows, size)):
+            yield compiled.columns(some)
+
     def one_or_none(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The only row, if there is one."""
         rows = self.all(connection, values)
@@ -172,10 +179,14 @@ class _Compiled(NamedTuple):
 
     def rows(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Rows of the columns' Python types, made column by column."""
+        return list(zip(*self.columns(rows), strict=True))
+
+    def columns(self, rows: Sequence[tuple[Any, ...]]) -> list[Sequence[Any]]:
+        """The same, as columns."""
         columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
         for place, processor in self.results:
             columns[place] = processor(columns[place])
-        return list(zip(*columns, strict=True))
+        return columns
 
 
 def driver(connection: Connection) -> apsw.Connection:
