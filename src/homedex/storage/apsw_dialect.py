@@ -72,8 +72,7 @@ class ApswDialect(SQLiteDialect):
 
     def do_begin(self, dbapi_connection: Any) -> None:
         """Begin now, not at the first write: what is read in a transaction is still true when it writes."""
-        if dbapi_connection.begin:
-            dbapi_connection.execute(dbapi_connection.begin)
+        dbapi_connection.start()
 
     def get_isolation_level(self, dbapi_connection: Any) -> IsolationLevel:
         """The level in force."""

@@ -11,6 +11,11 @@ from sqlalchemy.orm import Session
 from homedex.storage.engine import MAY_WRITE
 
 
+class _Session(Session):
+    """Has the event of its class: listening to each session anew took a tenth of a read (2026-11)."""
+
+
+@event.listens_for(_Session, "before_attach")
 def _refuse_detached(_: Session, instance: object) -> None:
     if sqlalchemy.inspect(instance, raiseerr=True).detached:
         raise RuntimeError("an object of another session was added: make or load it inside the function, or merge() it")
@@ -32,8 +37,7 @@ def session_on(connection: Connection) -> Iterator[Session]:
     """
     may_write = connection.get_execution_options().get(MAY_WRITE, True)
     mode: Literal["create_savepoint", "rollback_only"] = "create_savepoint" if may_write else "rollback_only"
-    with Session(connection, expire_on_commit=False, join_transaction_mode=mode) as session:
-        event.listen(session, "before_attach", _refuse_detached)
+    with _Session(connection, expire_on_commit=False, join_transaction_mode=mode) as session:
         yield session
         if may_write:
             session.commit()
