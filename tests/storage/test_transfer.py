@@ -6,7 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
@@ -403,6 +403,16 @@ def test_rows_that_point_nowhere_are_refused_with_their_table(engine: str, make:
     with pytest.raises(BadSource, match=r"(?i)rows that the target does not take: .*foreign key"):
         transfer(source, target)
     assert is_empty(target)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_a_text_that_is_no_utf_8_is_refused(engine: str, make: Make) -> None:
+    source, there = filled(make("sqlite")), make(engine)
+    with closing(open_connection(source)) as connection:
+        connection.execute("UPDATE devices SET note = CAST(x'61ff62' AS TEXT) WHERE number = 3")
+    with pytest.raises(BadSource, match="has rows that the target does not take"):
+        transfer(source, there)
+    assert is_empty(there)
 
 
 def test_a_text_that_postgresql_cannot_keep_is_refused(make: Make) -> None:

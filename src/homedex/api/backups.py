@@ -1,6 +1,7 @@
 """Routes of backups. Who restores one is handed the database: putting it in the present one's place is a command."""
 
 import asyncio
+import logging
 import os
 from typing import Annotated, BinaryIO
 
@@ -12,6 +13,8 @@ from starlette.types import Message, Receive, Scope, Send
 from homedex.api.deps import JSON, check_accepts, options_of
 from homedex.errors import NotFound
 from homedex.registry.backups import Backups
+
+log = logging.getLogger(__name__)
 
 ZSTD, SQLITE = "application/zstd", "application/vnd.sqlite3"
 PIECE = 1 << 18
@@ -104,12 +107,15 @@ class Handed(Response):
                 await send(message)
 
         with self.file:
-            await say({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            more = True
-            while more:
-                piece = await run_in_threadpool(self.file.read, PIECE)
-                more = len(piece) == PIECE
-                await say({"type": "http.response.body", "body": piece, "more_body": more})
+            try:
+                await say({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                more = True
+                while more:
+                    piece = await run_in_threadpool(self.file.read, PIECE)
+                    more = len(piece) == PIECE
+                    await say({"type": "http.response.body", "body": piece, "more_body": more})
+            except TimeoutError:  # the server closes the connection of an answer that has no end
+                log.warning("a client took no byte of a restored database for %g s, and was let go", IDLE_S)
 
 
 async def remove_backup(request: Request, name: Name) -> Response:

@@ -379,7 +379,7 @@ def _refusals(source: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, apsw.ConstraintError) or str(getattr(error, "sqlstate", None))[:2] in REFUSALS:
+        if isinstance(error, apsw.ConstraintError | UnicodeDecodeError) or str(getattr(error, "sqlstate", None))[:2] in REFUSALS:
             raise BadSource(f"{shown(source)} has rows that the target does not take: {error}. Nothing was copied.") from error
         raise
 
