@@ -196,6 +196,7 @@ def test_a_restore_that_is_killed_leaves_what_was_there(url: str, backup: Backup
             assert name(url) == "Große Lampe"
             rename(url, "Renamed since")
             there = schemas(url)
+            lasts *= 0.8  # it took longer the first time, on a busy machine
     assert killed >= 3
 
 
