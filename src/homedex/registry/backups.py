@@ -30,7 +30,7 @@ LONGEST_WAIT = timedelta(minutes=1)
 """How long the schedule sleeps at most: a clock that was set, or a machine that slept, is noticed then."""
 
 MOST_RESTORED = 2
-"""How many restored databases may be on their way to clients at once; each takes the disk what the registry does."""
+"""How many restored databases a process may have on their way to clients; each takes the disk what the registry does."""
 
 AGAIN_AFTER = timedelta(minutes=10)
 """How long to wait after a backup that failed."""

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -159,6 +160,18 @@ def meaning(error: BaseException, path: str, *, query_only: bool = False) -> Bas
         return error
     found.__cause__ = error
     return found
+
+
+@contextmanager
+def in_our_words(path: str) -> Iterator[None]:
+    """A block whose errors come out as what they mean; see `meaning`."""
+    try:
+        yield
+    except Exception as error:
+        found = meaning(error, path)
+        if found is error:
+            raise
+        raise found from error
 
 
 def result_code(error: BaseException) -> int | None:

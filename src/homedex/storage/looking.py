@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from homedex.storage.engine import create_engine
-from homedex.storage.jobs import meaning
+from homedex.storage.jobs import in_our_words
 from homedex.storage.rows import run
 from homedex.storage.sqlite import Options
 from homedex.storage.urls import is_postgresql
@@ -71,13 +71,8 @@ def _state(path: str) -> object:
 def _look_at_file(path: str, work: Callable[[Connection], T], options: Options) -> T:
     engine = create_engine(path, options)
     try:
-        with engine.connect() as connection:
+        with in_our_words(path), engine.connect() as connection:
             return work(connection)
-    except Exception as error:
-        known = meaning(error, path)
-        if known is error:
-            raise
-        raise known from error
     finally:
         engine.dispose()
 

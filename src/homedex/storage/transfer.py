@@ -29,7 +29,7 @@ from homedex.storage.copy_text import first_not_carried, read_lines, stored, wri
 from homedex.storage.database import Database
 from homedex.storage.digests import Contents
 from homedex.storage.engine import create_engine
-from homedex.storage.jobs import meaning
+from homedex.storage.jobs import in_our_words
 from homedex.storage.looking import look, schema_revision, snapshot, table_names
 from homedex.storage.migrate import head_revision, refuse_newer, upgrade
 from homedex.storage.rows import driver, run
@@ -299,7 +299,7 @@ def _write_file(target: str, shape: Shape, work: Callable[[Connection], list[Pro
     """
     engine = create_engine(target, Options(application_id=shape.application_id, cache_kib=CACHE_KIB))
     try:
-        with engine.connect() as connection:
+        with in_our_words(target), engine.connect() as connection:
             with suppress(apsw.BusyError):  # else a log it is
                 run(connection, "PRAGMA journal_mode=delete")
             run(connection, "BEGIN IMMEDIATE")
@@ -314,11 +314,6 @@ def _write_file(target: str, shape: Shape, work: Callable[[Connection], list[Pro
             with suppress(apsw.Error):  # the copy is there, and a service gathers them, too
                 run(connection, ALL_STATISTICS)
             return proofs
-    except Exception as error:
-        known = meaning(error, target)
-        if known is error:
-            raise
-        raise known from error
     finally:
         engine.dispose()
 
