@@ -116,6 +116,12 @@ def check_whole(path: Path, acknowledged: dict[str, str]) -> None:
 
 
 def test_livez_answers_within_50_ms_while_a_read_takes_two_seconds(registry_file: Path) -> None:
+    """A busy machine may keep one request of hundreds waiting; a loop that waits for the read would do so each time."""
+    assert any(slowest_livez(registry_file) < 0.05 for _ in range(3))
+
+
+def slowest_livez(registry_file: Path) -> float:
+    """Seconds that the slowest of the requests took that were answered while a read ran into its deadline."""
     slow = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000000000) SELECT sum(i) FROM n")
     database = Database.open(str(registry_file), application_id=schema.APPLICATION_ID, read_deadline_s=2.0)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -136,8 +142,7 @@ def test_livez_answers_within_50_ms_while_a_read_takes_two_seconds(registry_file
         server.should_exit = True
         serving.join()
     assert len(waits) > 100
-    assert sorted(waits)[int(len(waits) * 0.99)] < 0.05
-    assert max(waits) < 1  # by itself: a busy machine may keep one of them waiting, the read would for 2 s
+    return max(waits)
 
 
 async def serve_and_tell(
