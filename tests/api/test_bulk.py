@@ -4,6 +4,8 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from sqlalchemy import Connection
 
 from homedex.api.app import create_app
 from homedex.registry import schema
+from homedex.registry.changes import Stamp
+from homedex.registry.edits import Edit, apply
 from homedex.storage.database import Database
 from servers import write
 
@@ -122,6 +126,84 @@ def test_too_many_rows_are_refused(client: TestClient) -> None:
     before = newest(client)
     assert send(client, [{"device_id": f"d{n}"} for n in range(10_000)]).json()["counts"] == {"unchanged": 10_000}
     assert newest(client) == before
+
+
+MANY = [{"device_id": f"d{number:03}", "name": "n", "labels": ["x"]} for number in range(300)]
+
+
+@contextmanager
+def lock_held(path: Path, then: Callable[[Connection], object]) -> Iterator[threading.Event]:
+    """Another that has the file open and writes until the event is set; at last it does `then`."""
+    held, let_go = threading.Event(), threading.Event()
+
+    def write_slowly(connection: Connection) -> None:
+        held.set()
+        if not let_go.wait(20):
+            raise TimeoutError("somebody waits for the write lock")
+        then(connection)
+
+    async def work() -> None:
+        async with Database.open(str(path), application_id=schema.APPLICATION_ID) as other:
+            await other.write(write_slowly)
+
+    thread = threading.Thread(target=lambda: asyncio.run(work()))
+    thread.start()
+    try:
+        assert held.wait(20)
+        yield let_go
+    finally:
+        let_go.set()
+        thread.join(20)
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("query", ["", "?mode=best_effort", "?dry_run=true"])
+def test_what_says_nothing_new_waits_for_nobody_who_writes(client: TestClient, registry: str, query: str) -> None:
+    send(client, MANY)
+    with lock_held(Path(registry), lambda _: None):
+        answer = send(client, MANY, query)
+    assert (answer.json()["counts"], answer.json()["dry_run"]) == ({"unchanged": 300}, "dry" in query)
+    assert fates(answer) == [(row["device_id"], "unchanged") for row in MANY]
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("headers", [{}, {"idempotency_key": "k"}])
+def test_what_is_written_after_it_was_looked_at_is_seen(client: TestClient, registry: str, headers: dict[str, str]) -> None:
+    """The rows say nothing new when they come, and something new when they have the write lock."""
+    send(client, MANY)
+    stamp = Stamp(datetime(2026, 11, 22, tzinfo=UTC), "command")
+    rename = [Edit("d007", {"name": "other"}, "upsert")]
+    rows = [*MANY, {"device_id": "new"}]
+    answers: list[Any] = []
+    with lock_held(Path(registry), lambda connection: apply(connection, "devices", rename, stamp)) as let_go:
+        asking = threading.Thread(target=lambda: answers.append(send(client, rows, **headers)))
+        asking.start()
+        time.sleep(0.5)  # it has been looked at by then, and waits
+        let_go.set()
+    asking.join(20)
+    assert answers[0].json()["counts"] == {"created": 1, "unchanged": 299, "updated": 1}
+    assert client.get("/api/v1/devices/d007").json()["name"] == "n"
+
+
+def test_an_answer_that_nothing_is_new_is_remembered_too(client: TestClient) -> None:
+    send(client, MANY)
+    first = send(client, MANY, idempotency_key="k")
+    client.patch("/api/v1/devices/d007", json={"name": "other"})
+    assert send(client, MANY, idempotency_key="k").content == first.content
+    assert client.get("/api/v1/devices/d007").json()["name"] == "other"
+
+
+def test_many_rows_that_say_little_new_are_told_as_they_stand(client: TestClient) -> None:
+    send(client, MANY)
+    rows: list[Any] = [*MANY[:290], {"device_id": "d295", "name": "other"}, {"device_id": "d296", "name": 1}, {"device_id": "new"}]
+    answer = send(client, [7, *rows], "?mode=best_effort")
+    assert answer.json()["counts"] == {"created": 1, "failed": 2, "unchanged": 290, "updated": 1}
+    answer = send(client, [*rows, MANY[295]], "?mode=best_effort")  # one of them twice
+    assert answer.json()["counts"] == {"failed": 1, "unchanged": 292, "updated": 1}
+    assert client.get("/api/v1/devices/d295").json()["name"] == "n"
+    refused = send(client, rows)
+    assert (refused.status_code, refused.json()["results"][291]["status"]) == (422, "failed")
+    assert refused.json()["results"][291]["error"]["errors"][0]["pointer"] == "#/name"
 
 
 def test_the_same_request_is_not_carried_out_twice(client: TestClient) -> None:

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from homedex.api import bulk_rows
-from homedex.api.bulk_rows import read_rows
+from homedex.api.bulk_rows import edits_of, rows_of
 from homedex.api.deps import parse_json
 from homedex.errors import HomedexError
 from homedex.registry.edits import Edit
@@ -40,6 +40,10 @@ wrong: st.SearchStrategy[Any] = (
     | st.sampled_from([None, [], 3, "x", {}, {"name": "no id"}, {"device_id": "a", "extra": [1]}])
 )
 spaced = st.sampled_from([None, (", ", ": "), (",", ":"), (" ,\n", "\t : ")])
+
+
+def read_rows(noun: str, raw: bytes, *, lines: bool) -> list[Edit]:
+    return edits_of(noun, rows_of(noun, raw, lines=lines))
 
 
 def meaning(edit: Edit) -> Any:
@@ -112,3 +116,11 @@ def test_lines_do_not_run_into_one_another() -> None:
     ]
     edits = read_rows("devices", b"\n".join(lines), lines=True)
     assert [(edit.key, edit.error is None) for edit in edits] == [("", False)] * 4 + [("e", True)]
+
+
+@pytest.mark.parametrize("between", ['"x"', "{}", '"\\u0000"'])
+def test_lines_that_make_up_for_one_another_are_wrong_all_the_same(between: str) -> None:
+    """Two that are one object only together, and one that is two: as many objects as lines."""
+    lines = ['{"device_id": "a", "labels": ["x"', '"y"]}', f'{{"device_id": "b"}},{between},{{"device_id": "c"}}']
+    edits = read_rows("devices", "\n".join(lines).encode(), lines=True)
+    assert [edit.error is None for edit in edits] == [False] * 3

@@ -11,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
+from homedex.api.bulk_rows import edits_of
 from homedex.registry import records
 from homedex.registry.changes import Stamp
 from homedex.registry.edits import Edit, Outcome, apply, remove_one
+from homedex.registry.plain import find_said
 from homedex.registry.sources import create_source
 from homedex.storage.engine import create_engine
 from homedex.storage.sqlite import Options
@@ -53,6 +55,21 @@ def registry(registry_file: Path) -> Iterator[Connection]:
     engine.dispose()
 
 
+said = st.fixed_dictionaries(
+    {"device_id": st.sampled_from(["a", "b", "c", "gone", "theirs", "old", 7, None])},
+    optional={
+        "name": few,
+        "model": few,
+        "labels": st.sampled_from([None, [], ["x"], ["x", "y"], [True]]),
+        "extra": st.sampled_from([None, {}, {"k": 1}, {"k": True}]),
+        "note": few,
+        "last_seen": st.sampled_from([None, "2026-11-22T12:00:00Z", "yesterday"]),
+        "version": st.integers(1, 3),
+        "colour": few,
+    },
+)
+
+
 def tried(connection: Connection, batches: Sequence[Sequence[Edit]]) -> tuple[list[Any], list[Any]]:
     """What becomes of edits, batch by batch, and the rows, sightings, documents and changes there are then; all is undone."""
     trial = connection.begin_nested()
@@ -79,6 +96,34 @@ shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], d
 @given(several=st.lists(edits, max_size=8))
 def test_many_edits_come_to_what_they_come_to_one_after_another(registry: Connection, several: Sequence[Edit]) -> None:
     assert tried(registry, [several]) == tried(registry, [[edit] for edit in several])
+
+
+@shared
+@given(before=st.lists(said, max_size=4), rows=st.lists(said, max_size=6))
+def test_what_a_read_finds_said_already_comes_to_the_same(
+    registry: Connection, before: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]
+) -> None:
+    trial = registry.begin_nested()
+    apply(registry, "devices", edits_of("devices", before), STAMP)
+    found = find_said(registry, rows).places
+    assert tried(registry, [edits_of("devices", rows, found)]) == tried(registry, [edits_of("devices", rows)])
+    trial.rollback()
+
+
+def test_a_read_finds_what_says_nothing_new(registry: Connection) -> None:
+    known: list[dict[str, Any]] = [{"device_id": f"d{number}", "name": "n", "labels": ["x"]} for number in range(90)]
+    apply(registry, "devices", edits_of("devices", known), STAMP)
+    newest = registry.execute(text("SELECT max(seq) FROM changes")).scalar()
+    others = [{"device_id": "theirs", "name": "x"}, {"device_id": "gone", "name": "x"}]
+    assert find_said(registry, [{"device_id": "new"}, *known, *others]) == (set(range(1, 91)), newest)
+    others = [row | {"name": "other"} for row in known[:60]]
+    assert find_said(registry, [*others, *known[60:]]).places == set()  # most are new: the rest is not worth a look
+    assert find_said(registry, [*known, known[0]]).places == set()
+
+
+def test_true_is_not_one(registry: Connection) -> None:
+    fates = [apply(registry, "devices", [Edit("a", {"extra": {"k": value}}, "upsert")], STAMP)[0].status for value in (True, 1, 1)]
+    assert fates == ["created", "updated", "unchanged"]
 
 
 @shared

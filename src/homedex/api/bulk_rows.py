@@ -5,7 +5,9 @@ they let pass is right, and what they refuse is read again one by one, so that t
 """
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
+from secrets import token_hex
 from typing import Annotated, Any, TypeGuard
 
 from fastapi.exceptions import RequestValidationError
@@ -23,6 +25,9 @@ MOST_ROWS = 10_000
 PIECE = 100
 """Rows that are read together: one that is wrong costs so many others the way in one go."""
 
+MARK = token_hex(8)
+"""Stands between lines that are parsed together. Nobody can know it, so that no line can run on into the next, and none be two."""
+
 MODELS: dict[str, type[Stated]] = {"devices": DeviceRow, "entities": EntityRow}
 KEYS = {"devices": ("device_id",), "entities": ("id", "entity_id", "source_id")}
 IGNORED = {noun: READ_ONLY[noun].difference(keys) for noun, keys in KEYS.items()}
@@ -30,8 +35,8 @@ IGNORED = {noun: READ_ONLY[noun].difference(keys) for noun, keys in KEYS.items()
 Row = dict[str, Any]
 
 
-def read_rows(noun: str, raw: bytes, *, lines: bool) -> list[Edit]:
-    """The rows of a body; one that breaks a rule carries its error, and fails alone.
+def rows_of(noun: str, raw: bytes, *, lines: bool) -> list[Any]:
+    """The rows of a body as they came; what is no row, or no JSON, is among them.
 
     Raises:
         MalformedBody, Invalid: the body as a whole cannot be used.
@@ -39,10 +44,21 @@ def read_rows(noun: str, raw: bytes, *, lines: bool) -> list[Edit]:
     rows = _of_lines(raw) if lines else _of_object(noun, _parsed(noun, raw))
     if len(rows) > MOST_ROWS:
         raise Invalid(f"{len(rows)} rows are too many: a request takes {MOST_ROWS}. Send them in several.")
-    edits: list[Edit] = []
-    for place in range(0, len(rows), PIECE):
-        edits += _edits_of(noun, rows[place : place + PIECE], place)
-    return edits
+    return rows
+
+
+def edits_of(noun: str, rows: Sequence[Any], said: AbstractSet[int] = frozenset()) -> list[Edit]:
+    """What rows ask for; one that breaks a rule carries its error, and fails alone.
+
+    Args:
+        said: the places of those that say nothing new.
+    """
+    wanted = [place for place in range(len(rows)) if place not in said]
+    edits: dict[int, Edit] = {}
+    for start in range(0, len(wanted), PIECE):
+        places = wanted[start : start + PIECE]
+        edits.update(zip(places, _edits_of(noun, [rows[place] for place in places], places), strict=True))
+    return [edits[place] if place in edits else Edit(rows[place]["device_id"], way="said") for place in range(len(rows))]
 
 
 def _parsed(noun: str, raw: bytes) -> Any:
@@ -52,7 +68,7 @@ def _parsed(noun: str, raw: bytes) -> Any:
     """
     body = _quickly(raw)
     rows = body.get(noun) if isinstance(body, dict) else None
-    if _are_objects(rows) and _names(raw) == len(body) + sum(map(len, rows)):
+    if are_objects(rows) and _names(raw) == len(body) + sum(map(len, rows)):
         return body
     return parse_json(raw)
 
@@ -67,7 +83,8 @@ def _quickly(raw: bytes) -> Any:
         return None
 
 
-def _are_objects(rows: Any) -> TypeGuard[list[Row]]:
+def are_objects(rows: Any) -> TypeGuard[list[Row]]:
+    """Whether these are JSON objects, all of them."""
     return isinstance(rows, list) and set(map(type, rows)) <= {dict}
 
 
@@ -98,9 +115,12 @@ def _of_lines(raw: bytes) -> list[Any]:
     lines = [line for line in raw.splitlines() if line.strip()][: MOST_ROWS + 1]
     if len(lines) > MOST_ROWS:
         raise Invalid(f"there are more than {MOST_ROWS} rows. Send them in several requests.")
-    rows = [_quickly(line) for line in lines]
-    if _are_objects(rows) and sum(map(_names, lines)) == sum(map(len, rows)):
-        return rows
+    together = b"[" + f',"{MARK}",'.encode().join(lines) + b"]"
+    found = _quickly(together)
+    if found and found[1::2] == [MARK] * (len(lines) - 1):
+        rows = found[::2]
+        if are_objects(rows) and _names(together) == sum(map(len, rows)):
+            return rows
     return [_of_line(line) for line in lines]
 
 
@@ -111,14 +131,14 @@ def _of_line(line: bytes) -> Any:
         return Edit("", error=error)
 
 
-def _edits_of(noun: str, rows: Sequence[Any], place: int) -> Iterable[Edit]:
-    """Some rows, the first of which has this place in the body."""
+def _edits_of(noun: str, rows: Sequence[Any], places: Sequence[int]) -> Iterable[Edit]:
+    """Some rows, which have these places in the body."""
     for some in (rows, _without_ignored(noun, rows)):
         try:
             return [_edit(noun, values) for values in _reader(noun).validate_python(some)]
         except ValidationError:
             continue
-    return [row if isinstance(row, Edit) else _edit_of(noun, row, place + index) for index, row in enumerate(rows)]
+    return [row if isinstance(row, Edit) else _edit_of(noun, row, place) for place, row in zip(places, rows, strict=True)]
 
 
 def _without_ignored(noun: str, rows: Sequence[Any]) -> list[Any]:

@@ -18,7 +18,7 @@ from homedex.errors import BulkRefused, Conflict, Gone, HomedexError, Invalid, M
 from homedex.registry import areas, devices, entities
 from homedex.registry.changes import Stamp
 from homedex.registry.lookup import find, find_values
-from homedex.registry.plain import KEY_PLACE, new_row, settled
+from homedex.registry.plain import KEY_PLACE, MERGED, is_plain, new_row, settled
 from homedex.registry.records import NOUNS, USER_FIELDS, Row, Update, create_rows, remove_rows, update_rows
 from homedex.registry.sources import MANUAL, ensure_manual_source
 from homedex.registry.tables import DeviceId, table_of
@@ -30,7 +30,6 @@ CLOCK_SKEW = timedelta(days=1)
 """How far ahead of ours a device's clock may be."""
 
 FACTS = {"devices": devices.FACTS, "entities": entities.FACTS, "areas": areas.FACTS}
-MERGED = ("extra",)
 
 
 class Edit(NamedTuple):
@@ -39,7 +38,8 @@ class Edit(NamedTuple):
     Args:
         key: its id; an entity's entity_id or id.
         values: columns and what they shall be; None clears. A device may have `last_seen` among them.
-        way: "put" replaces the whole, "patch" changes a record that is there, "upsert" makes it if it is not.
+        way: "put" replaces the whole, "patch" changes a record that is there, "upsert" makes it if it is not, and "said" is what
+            the record says already (`plain.find_said`): nothing is done.
         versions: the record must have one of these; empty: it must be there; None: nothing is asked.
         only_new: the record must not be there.
         source_id: whose record, where several sources have one.
@@ -48,7 +48,7 @@ class Edit(NamedTuple):
 
     key: str
     values: Mapping[str, Any] = MappingProxyType({})
-    way: Literal["put", "patch", "upsert"] = "patch"
+    way: Literal["put", "patch", "upsert", "said"] = "patch"
     versions: frozenset[int] | None = None
     only_new: bool = False
     source_id: str | None = None
@@ -118,6 +118,10 @@ def apply(connection: Connection, noun: str, edits: Sequence[Edit], stamp: Stamp
 
     They go in waves: an edit of a record that the wave has touched begins the next one, so that it finds what it left.
     """
+    told = [edit for edit in edits if edit.way != "said"]
+    if len(told) < len(edits):
+        done = iter(apply(connection, noun, told, stamp))
+        return [Outcome(edit.key, "unchanged") if edit.way == "said" else next(done) for edit in edits]
     if noun != "entities" and len({edit.key for edit in edits}) == len(edits):
         return _do(connection, noun, edits, stamp)
     outcomes: list[Outcome] = []
@@ -184,7 +188,7 @@ class _Wave:
             return
         found = find_values(self.connection, self.kind.table, self.kind.key, keys, columns)
         if self.noun == "devices":
-            self.settled = settled(edits, columns, found, MANUAL, MERGED)
+            self.settled = settled({edit.key: edit.values for edit in edits if is_plain(edit)}, columns, found)
         for values in found:
             if values[KEY_PLACE] not in self.settled:
                 self.stored.setdefault(values[KEY_PLACE], []).append(dict(zip(columns, values, strict=True)))
@@ -250,7 +254,7 @@ class _Wave:
         if edit.way == "upsert" and stored["removed_at"] is None and "extra" not in edit.values and says(stored, edit.values):
             return Outcome(stored[self.kind.key], "unchanged")
         wanted = self._wanted(edit, stored)
-        after = {name: value for name, value in wanted.items() if not same(stored[name], value)}
+        after = {name: value for name, value in wanted.items() if stored[name] is not value and not same(stored[name], value)}
         action = "update"
         if stored["removed_at"] is not None:
             after, action = after | {"removed_at": None}, "restore"

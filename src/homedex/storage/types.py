@@ -90,8 +90,9 @@ def same(one: Any, other: Any) -> bool:
     """Whether two values are the same in JSON, where `true` is not 1; the order of members means nothing."""
     if one != other:
         return False
-    plain = not isinstance(one, dict | list) or not one
-    return plain or json.dumps(one, sort_keys=True, default=_plain) == json.dumps(other, sort_keys=True, default=_plain)
+    if not isinstance(one, dict | list) or not one or repr(one) == repr(other):  # repr takes a tenth of the time of JSON
+        return True
+    return json.dumps(one, sort_keys=True, default=_plain) == json.dumps(other, sort_keys=True, default=_plain)
 
 
 class JsonText(TypeDecorator[Any]):
