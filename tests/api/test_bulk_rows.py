@@ -76,6 +76,28 @@ def test_entities_are_read_in_pieces_too() -> None:
     assert [meaning(edit) for edit in read_rows("entities", raw, lines=False)] == one_by_one("entities", rows)
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": 1, "a": 2}', None),
+        ('{"name": 1, "na\\u006de": 2}', None),
+        ('{"a": NaN}', None),
+        ('{"a": "\\u0000"}', None),
+        ('{"a": "\\ud800"}', None),
+        ('{"a": 1} 2', None),
+        ('{"a": [{"b": 1, "b": 2}]}', None),
+        ('{"a" : "\\":", "b"\n:[["c"], 1.5, true, null]}', {"a": '":', "b": [["c"], 1.5, True, None]}),
+        ('{"a": 12345678901234567890123, "b": 1}', {"a": 12345678901234567890123, "b": 1}),
+    ],
+)
+def test_an_object_is_read_strictly_by_the_faster_parser_too(text: str, found: Any) -> None:
+    if found is None:
+        with pytest.raises(HomedexError):
+            parse_json(text.encode())
+    else:
+        assert parse_json(text.encode()) == found
+
+
 TWICE = '{"device_id": "a", "name": "1", "name": "2"}'
 
 

@@ -12,10 +12,10 @@ from typing import Annotated, Any, TypeGuard
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import SchemaValidator, from_json
+from pydantic_core import SchemaValidator
 from pydantic_core.core_schema import list_schema, typed_dict_field, typed_dict_schema
 
-from homedex.api.deps import ESCAPED, parse_json, validated
+from homedex.api.deps import count_names, parse_json, quick_json, validated
 from homedex.api.problems import MOST_ERRORS, invalid
 from homedex.errors import HomedexError, Invalid
 from homedex.registry.edits import Edit
@@ -66,34 +66,16 @@ def _parsed(noun: str, raw: bytes) -> Any:
 
     The strict one refuses members that stand twice; that there are as many members as names says that none does (2026-11).
     """
-    body = _quickly(raw)
+    body = quick_json(raw)
     rows = body.get(noun) if isinstance(body, dict) else None
-    if are_objects(rows) and _names(raw) == len(body) + sum(map(len, rows)):
+    if are_objects(rows) and count_names(raw) == len(body) + sum(map(len, rows)):
         return body
     return parse_json(raw)
-
-
-def _quickly(raw: bytes) -> Any:
-    """JSON by pydantic's parser; None where it or its texts need to be looked at."""
-    if ESCAPED.search(raw) is not None:
-        return None
-    try:
-        return from_json(raw, allow_inf_nan=False)
-    except ValueError:
-        return None
 
 
 def are_objects(rows: Any) -> TypeGuard[list[Row]]:
     """Whether these are JSON objects, all of them."""
     return isinstance(rows, list) and set(map(type, rows)) <= {dict}
-
-
-def _names(raw: bytes) -> int:
-    """At least as many as there are members in all objects of a JSON text, those that stand twice counted twice.
-
-    Without white space the name of each ends in `":`. So may a piece of a text: then it is more.
-    """
-    return raw.translate(None, b" \t\r\n").count(b'":')
 
 
 def _of_object(noun: str, body: Any) -> list[Any]:
@@ -116,10 +98,10 @@ def _of_lines(raw: bytes) -> list[Any]:
     if len(lines) > MOST_ROWS:
         raise Invalid(f"there are more than {MOST_ROWS} rows. Send them in several requests.")
     together = b"[" + f',"{MARK}",'.encode().join(lines) + b"]"
-    found = _quickly(together)
+    found = quick_json(together)
     if found and found[1::2] == [MARK] * (len(lines) - 1):
         rows = found[::2]
-        if are_objects(rows) and _names(together) == sum(map(len, rows)):
+        if are_objects(rows) and count_names(together) == sum(map(len, rows)):
             return rows
     return [_of_line(line) for line in lines]
 

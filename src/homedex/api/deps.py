@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from homedex.api.problems import MOST_ERRORS
@@ -153,8 +154,11 @@ def parse_json(raw: bytes) -> Any:
     Raises:
         MalformedBody: it is none.
     """
+    quick = quick_json(raw)
+    if isinstance(quick, dict) and count_names(raw) == len(quick):  # an object without others in it, as most bodies are
+        return quick
     try:
-        value = json.loads(raw.decode(), object_pairs_hook=_members, parse_constant=_no_constant)
+        value = _strict.decode(raw.decode())
     except UnicodeDecodeError:
         raise MalformedBody("the body is not UTF-8.") from None
     except RecursionError:
@@ -164,6 +168,27 @@ def parse_json(raw: bytes) -> Any:
     if ESCAPED.search(raw) is not None:
         _check_texts(value)
     return value
+
+
+def quick_json(raw: bytes) -> Any:
+    """JSON by pydantic's parser, in a third of the time; None where it or its texts need to be looked at.
+
+    It lets members pass that stand twice; where `count_names` finds as many as there are members, none does.
+    """
+    if ESCAPED.search(raw) is not None:
+        return None
+    try:
+        return from_json(raw, allow_inf_nan=False)
+    except ValueError:
+        return None
+
+
+def count_names(raw: bytes) -> int:
+    """At least as many as there are members in all objects of a JSON text, those that stand twice counted twice.
+
+    Without white space the name of each ends in `":`. So may a piece of a text: then it is more.
+    """
+    return raw.translate(None, b" \t\r\n").count(b'":')
 
 
 ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
@@ -179,6 +204,10 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+_strict = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant)
+"""`json.loads` would make one for each body."""
 
 
 def _check_texts(value: Any) -> None:

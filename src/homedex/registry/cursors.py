@@ -7,12 +7,16 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from homedex.errors import BadCursor
 from homedex.registry.queries import EPOCH, LARGEST_NUMBER, Query
 from homedex.registry.search import TIERS
-from homedex.storage.types import to_text
+from homedex.storage.types import compact_json, to_text
+
+Conditions = tuple[tuple[str, tuple[Any, ...]], ...]
+Sort = tuple[tuple[str, bool], ...]
 
 LONGEST_CURSOR = 60 * 1024
 """An address may have 64 KiB, and four texts of 1024 characters that take four bytes each make 22."""
@@ -93,7 +97,7 @@ def _beyond(*, down: bool, here: bool) -> str:
 def write_cursor(cut: Cut, noun: str, query: Query) -> str:
     """A cut as an opaque text, bound to its question."""
     values = [to_text(value) if isinstance(value, datetime) else value for value in (*cut.values, *cut.key)]
-    content = json.dumps([fingerprint(noun, query), "b" if cut.back else "f", *values], ensure_ascii=False, separators=(",", ":"))
+    content = compact_json([fingerprint(noun, query), "b" if cut.back else "f", *values])
     text = base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
     return text if query.asked_at is None else f"{(query.asked_at - EPOCH) // timedelta(microseconds=1)}.{text}"
 
@@ -151,6 +155,11 @@ def _value(value: Any, kind: str) -> Any:
 
 def fingerprint(noun: str, query: Query) -> str:
     """Twelve characters that stand for the list, its filters, its search and its order."""
-    conditions = [[name, sorted(map(str, values))] for name, values in query.conditions]
-    asked = json.dumps([noun, conditions, query.search, query.sort, query.removed])
+    return _fingerprint(noun, query.conditions, query.search, query.sort, query.removed)
+
+
+@lru_cache(maxsize=64)  # 6 us a page (2026-11), and most pages are of a few questions
+def _fingerprint(noun: str, conditions: Conditions, search: str | None, sort: Sort, removed: str) -> str:
+    said = [[name, sorted(map(str, values))] for name, values in conditions]
+    asked = json.dumps([noun, said, search, sort, removed])
     return hashlib.blake2s(asked.encode(), digest_size=6).hexdigest()

@@ -37,7 +37,8 @@ class Listing(Statements):
         rows, more = self._page(connection, asked, cut)
         cursors = self._neighbours(query, cut, rows, more=more)
         found = ",".join([row[0] for row in rows[: query.limit]])
-        parts = [f'"{self.noun}":[{found}]', *(f'"{name}":{json.dumps(cursor)}' for name, cursor in cursors.items())]
+        places = (f'"{name}":null' if cursor is None else f'"{name}":"{cursor}"' for name, cursor in cursors.items())
+        parts = [f'"{self.noun}":[{found}]', *places]
         if query.count:
             parts.append(f'"total":{plans.total(connection, self, asked)}')
         if query.facets:
