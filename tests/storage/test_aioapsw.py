@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import apsw
 import pytest
 from sqlalchemy import event, text
@@ -118,6 +119,33 @@ async def test_cancelling_stops_the_statement(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:  # which needs the lock
         assert (await connection.execute(text("SELECT n FROM parent"))).scalar() == 0
     assert time.monotonic() - started < 20  # it would take minutes
+
+
+async def test_anyio_cancels_a_commit_under_way_once(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for, and whoever waits is cancelled then. In every turn of the loop, as anyio does it, it took all of a core."""
+    waits: list[object] = []
+    loop = asyncio.get_running_loop()
+    make = loop.create_future
+
+    def count() -> Any:
+        waits.append(None)
+        return make()
+
+    def take_long() -> bool:
+        time.sleep(0.3)
+        return False  # nothing against it
+
+    async with engine.connect() as connection:
+        worker: Any = (await connection.get_raw_connection()).driver_connection
+        await worker.run(lambda raw: raw.driver.set_commit_hook(take_long))
+        await connection.execute(text("INSERT INTO parent VALUES (7, 0)"))
+        monkeypatch.setattr(loop, "create_future", count)
+        with anyio.move_on_after(0.02) as scope:
+            await connection.commit()
+    assert scope.cancelled_caught
+    assert len(waits) < 20
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM parent"))).scalar() == 2
 
 
 async def test_cancelling_stops_the_wait_for_a_lock(engine: AsyncEngine, tmp_path: Path) -> None:

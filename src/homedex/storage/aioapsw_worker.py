@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,12 @@ from homedex.storage.sqlite import Options, busy_handler
 log = logging.getLogger(__name__)
 
 Work = Callable[[apsw_dbapi.Connection], Any]
+
+
+def once_cancelled() -> contextlib.AbstractContextManager[object]:
+    """A block that is cancelled no more by anyio, which does it again in every turn of the loop: that took all of a core."""
+    anyio: Any = sys.modules.get("anyio")  # a program that has not imported it uses none of it
+    return contextlib.nullcontext() if anyio is None else anyio.CancelScope(shield=True)
 
 
 class Call:
@@ -49,13 +56,16 @@ class Call:
     async def ended(self) -> None:
         """Wait for what may not be stopped; a caller who is cancelled meanwhile is so afterwards. Raises what the work raised."""
         cancelled: asyncio.CancelledError | None = None
-        while self._outcome is None:
-            try:
-                await self.future
-            except asyncio.CancelledError as given_up:
-                cancelled, self.future = given_up, self.loop.create_future()
-            except Exception:  # noqa: BLE001  (raised below)
-                break
+        with contextlib.ExitStack() as stack:
+            while self._outcome is None:
+                try:
+                    await self.future
+                except asyncio.CancelledError as given_up:
+                    if cancelled is None:
+                        stack.enter_context(once_cancelled())
+                    cancelled, self.future = given_up, self.loop.create_future()
+                except Exception:  # noqa: BLE001  (raised below)
+                    break
         failed = None if self._outcome is None else self._outcome[1]
         if cancelled is not None:
             raise cancelled from failed
