@@ -224,6 +224,8 @@ class _Wave:
 
     def _is_known(self, edit: Edit) -> bool:
         """Whether what was looked up for this edit is still so: an earlier one may have renamed or changed the same record."""
+        if self.noun != "entities":
+            return edit.key not in self.changed
         if not self.changed:
             return True
         names = {edit.key, str(edit.values.get("entity_id", edit.key))}
@@ -254,7 +256,7 @@ class _Wave:
         if edit.way == "upsert" and stored["removed_at"] is None and "extra" not in edit.values and says(stored, edit.values):
             return Outcome(stored[self.kind.key], "unchanged")
         wanted = self._wanted(edit, stored)
-        after = {name: value for name, value in wanted.items() if stored[name] is not value and not same(stored[name], value)}
+        after = changed(stored, wanted)
         action = "update"
         if stored["removed_at"] is not None:
             after, action = after | {"removed_at": None}, "restore"
@@ -440,6 +442,16 @@ def remove_one(connection: Connection, noun: str, edit: Edit, stamp: Stamp) -> N
             source_id=stored["source_id"],
         )
     remove_rows(connection, noun, MANUAL, [stored[wave.kind.key]], stamp)
+
+
+def changed(stored: Row, wanted: Row) -> Row:
+    """What is wanted otherwise than it is stored. Most is as it was, and most of that is text."""
+    after = {}
+    for name, value in wanted.items():
+        before = stored[name]
+        if before is not value and (before != value or not (type(value) is str or same(before, value))):
+            after[name] = value
+    return after
 
 
 def says(stored: Row, values: Mapping[str, Any]) -> bool:

@@ -145,7 +145,8 @@ class Prepared:
     def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute it once for each of `rows`."""
         compiled = self._for(connection.dialect)
-        bound = map(compiled.bound, rows)
+        columns = [_bound([row.get(name, default) for row in rows], processor) for name, processor, default in compiled.names]
+        bound = zip(*columns, strict=True) if columns else ((),) * len(rows)
         if connection.dialect.name == "sqlite":
             driver(connection).executemany(compiled.sql, bound)
         else:
