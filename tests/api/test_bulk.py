@@ -193,6 +193,15 @@ def test_an_answer_that_nothing_is_new_is_remembered_too(client: TestClient) -> 
     assert client.get("/api/v1/devices/d007").json()["name"] == "other"
 
 
+def test_half_a_million_unknown_names_are_gone_through_once(client: TestClient) -> None:
+    """Rows that say nothing new stand where a sample is taken; the others have a hundred names each of their own."""
+    rows: list[Any] = [{"device_id": f"d{number}"} for number in range(5000)]
+    send(client, rows)
+    rows = [row if number % 78 == 0 else row | {f"{number}_{place}": 1 for place in range(100)} for number, row in enumerate(rows)]
+    answer = send(client, rows, "?mode=best_effort")
+    assert answer.json()["counts"] == {"failed": 4935, "unchanged": 65}
+
+
 def test_many_rows_that_say_little_new_are_told_as_they_stand(client: TestClient) -> None:
     send(client, MANY)
     rows: list[Any] = [*MANY[:290], {"device_id": "d295", "name": "other"}, {"device_id": "d296", "name": 1}, {"device_id": "new"}]

@@ -71,7 +71,7 @@ def _said(connection: Connection, rows: Sequence[Row]) -> set[str]:
 def settled(stated: Mapping[str, Mapping[str, Any]], columns: Sequence[str], found: Iterable[Values]) -> set[str]:
     """The keys of the rows kept by hand, and not removed, that say already all that is stated of them.
 
-    They are compared column by column: row by row took three times as long (2026-11).
+    They are compared column by column: row by row took nearly twice as long (2026-11).
 
     Args:
         stated: what the row of each key shall say.
@@ -85,12 +85,11 @@ def settled(stated: Mapping[str, Mapping[str, Any]], columns: Sequence[str], fou
     rows = [stated[key] for key in keys]
     same = set(keys)
     shapes = [set(names) for names in set(map(tuple, rows))]
-    everywhere = set.intersection(*shapes)
-    for name in set().union(*shapes):
-        values = stored.get(name)
-        if values is None or name in MERGED:
-            same.difference_update(key for key, row in zip(keys, rows, strict=True) if name in row)
-            continue
+    named, everywhere = set().union(*shapes), set.intersection(*shapes)
+    others = named.difference(stored).union(MERGED)  # of which there may be a million: they are gone through once
+    same.difference_update(key for key, row in zip(keys, rows, strict=True) if not others.isdisjoint(row))
+    for name in named - others:
+        values = stored[name]
         if name in everywhere:
             given = tuple(map(itemgetter(name), rows))
         else:
