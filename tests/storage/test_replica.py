@@ -15,6 +15,16 @@ from servers import Server, started
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
+SLOW_ANSWER = """
+    CREATE FUNCTION public.pg_last_wal_replay_lsn() RETURNS pg_lsn LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_catalog.pg_sleep(1);
+        RETURN pg_catalog.pg_last_wal_replay_lsn();
+    END $$
+"""
+"""In the place of the server's own function, for whom `public` comes first."""
+
+
 def increment(connection: Connection) -> int:
     n: int = connection.execute(text("UPDATE counter SET n = n + 1 RETURNING n")).scalar_one()
     return n
@@ -85,6 +95,24 @@ async def test_a_standby_that_lags_is_not_asked(db: PostgresDatabase, standby: S
     finally:
         standby.execute("SELECT pg_wal_replay_resume()")
     assert await on_standby(db) == 4
+
+
+@pytest.mark.usefixtures("db")
+async def test_what_comes_while_a_standby_is_asked_how_far_it_is_is_seen(primary: Server, standby: Server) -> None:
+    """The answer to how far it is takes long, and the commit arrives meanwhile: a snapshot from before lacks it."""
+    primary.execute(SLOW_ANSWER, "ALTER DATABASE postgres SET search_path = public, pg_catalog")
+    try:
+        async with opened(primary, standby) as slow:
+            standby.execute("SELECT pg_wal_replay_pause()")
+            try:
+                await slow.write(increment)
+                reading = asyncio.ensure_future(slow.read(where))
+                await asyncio.sleep(0.2)  # it is being asked
+            finally:
+                standby.execute("SELECT pg_wal_replay_resume()")
+            assert await reading == (True, 1)
+    finally:
+        primary.execute("ALTER DATABASE postgres RESET search_path", "DROP FUNCTION public.pg_last_wal_replay_lsn")
 
 
 async def test_what_another_process_wrote_is_heard_of_and_waited_for(

@@ -267,10 +267,10 @@ async def _in_snapshot(engine: AsyncEngine, call: Callable[[Connection], Any], *
         reached: on a standby: what it must have replayed; the result then comes alone in a tuple, and None if it has not.
     """
     async with _lent(engine) as (connection, server):
-        await server.execute(BEGIN_READ)
+        # Asked before BEGIN: its answer is newer than the snapshot of the transaction it is asked in, which may lack what has come.
         if reached is not None and not await server.fetchval(REACHED, reached):
-            await server.execute("ROLLBACK")
             return None
+        await server.execute(BEGIN_READ)
         result = await connection.run_sync(call)
         await server.execute("COMMIT")
         return result
