@@ -22,7 +22,7 @@ from homedex.registry.plain import KEY_PLACE, MERGED, is_plain, new_row, settled
 from homedex.registry.records import NOUNS, USER_FIELDS, Row, Update, create_rows, remove_rows, update_rows
 from homedex.registry.sources import MANUAL, ensure_manual_source
 from homedex.registry.tables import DeviceId, table_of
-from homedex.storage.types import same, to_text
+from homedex.storage.types import differences, same, to_text
 
 Status = Literal["created", "updated", "restored", "unchanged", "failed"]
 
@@ -256,7 +256,7 @@ class _Wave:
         if edit.way == "upsert" and stored["removed_at"] is None and "extra" not in edit.values and says(stored, edit.values):
             return Outcome(stored[self.kind.key], "unchanged")
         wanted = self._wanted(edit, stored)
-        after = changed(stored, wanted)
+        after = differences(stored, wanted)
         action = "update"
         if stored["removed_at"] is not None:
             after, action = after | {"removed_at": None}, "restore"
@@ -442,16 +442,6 @@ def remove_one(connection: Connection, noun: str, edit: Edit, stamp: Stamp) -> N
             source_id=stored["source_id"],
         )
     remove_rows(connection, noun, MANUAL, [stored[wave.kind.key]], stamp)
-
-
-def changed(stored: Row, wanted: Row) -> Row:
-    """What is wanted otherwise than it is stored. Most is as it was, and most of that is text."""
-    after = {}
-    for name, value in wanted.items():
-        before = stored[name]
-        if before is not value and (before != value or not (type(value) is str or same(before, value))):
-            after[name] = value
-    return after
 
 
 def says(stored: Row, values: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from homedex.registry.changes import Change, Stamp
 from homedex.registry.pages import Listing
 from homedex.registry.queries import Field, Questions, filters_of
 from homedex.registry.tables import Device, Source, table_of
-from homedex.storage.types import same
+from homedex.storage.types import differences
 
 MANUAL = "manual"
 """The source of what people add by hand."""
@@ -79,8 +79,8 @@ def create_source(connection: Connection, row: Mapping[str, Any], stamp: Stamp) 
 
 def update_source(connection: Connection, source_id: str, wanted: Mapping[str, Any], stamp: Stamp) -> None:
     """Write the columns that are otherwise than they are."""
-    stored = connection.execute(select(_table).where(_s.source_id == source_id)).mappings().one()
-    after = {name: value for name, value in wanted.items() if not same(stored[name], value)}
+    stored = dict(connection.execute(select(_table).where(_s.source_id == source_id)).mappings().one())
+    after = differences(stored, wanted)
     if after:
         values: dict[str, Any] = {"modified_at": stamp.at, "version": _s.version + 1}
         connection.execute(update(_table).where(_s.source_id == source_id).values(after | values))

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 Work = Callable[[apsw_dbapi.Connection], Any]
 
 
-def once_cancelled() -> contextlib.AbstractContextManager[object]:
+def _once_cancelled() -> contextlib.AbstractContextManager[object]:
     """A block that is cancelled no more by anyio, which does it again in every turn of the loop: that took all of a core."""
     anyio: Any = sys.modules.get("anyio")  # a program that has not imported it uses none of it
     return contextlib.nullcontext() if anyio is None else anyio.CancelScope(shield=True)
@@ -62,7 +62,7 @@ class Call:
                     await self.future
                 except asyncio.CancelledError as given_up:
                     if cancelled is None:
-                        stack.enter_context(once_cancelled())
+                        stack.enter_context(_once_cancelled())
                     cancelled, self.future = given_up, self.loop.create_future()
                 except Exception:  # noqa: BLE001  (raised below)
                     break
