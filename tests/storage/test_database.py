@@ -56,7 +56,7 @@ def increment_and_fail(connection: Connection) -> None:
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = Database.open(str(tmp_path / "some.db"), read_deadline_s=0.3, queue_limit=500)
+    opened = Database.open(str(tmp_path / "some.db"), read_deadline_s=1.0, queue_limit=500)
     await opened.write(create)
     yield opened
     await opened.close()
@@ -243,9 +243,9 @@ async def test_a_write_cancelled_while_another_process_has_the_lock_never_runs(t
 async def test_a_function_that_is_late_in_python_is_undone(tmp_path: Path) -> None:
     def sleepy(connection: Connection) -> None:
         increment(connection)
-        time.sleep(0.2)
+        time.sleep(1.0)
 
-    db = Database.open(str(tmp_path / "a.db"), write_deadline_s=0.1)
+    db = Database.open(str(tmp_path / "a.db"), write_deadline_s=0.5)
     await db.write(create)
     with pytest.raises(QueryTimeout):
         await db.write(sleepy)
@@ -286,7 +286,7 @@ async def test_a_write_is_stopped_at_its_deadline_and_undone(tmp_path: Path) -> 
         increment(connection)
         connection.execute(SLOW)
 
-    db = Database.open(str(tmp_path / "a.db"), write_deadline_s=0.2)
+    db = Database.open(str(tmp_path / "a.db"), write_deadline_s=1.0)
     await db.write(create)
     with pytest.raises(QueryTimeout):
         await db.write(increment_slowly)

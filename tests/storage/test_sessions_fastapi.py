@@ -77,7 +77,7 @@ def app_on(target: str, **settings: Any) -> FastAPI:
 
 @pytest.fixture
 async def client(empty: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with made(empty, write_deadline_s=0.3) as opened:
+    async with made(empty) as opened:
         yield opened
 
 
@@ -135,11 +135,12 @@ async def test_a_route_that_raises_is_rolled_back(client: httpx.AsyncClient) -> 
     assert (await client.get("/rooms")).json() == 0
 
 
-async def test_a_route_that_holds_its_turn_too_long_is_named(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/rooms/slow")
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    assert "POST /rooms/slow" in answer.json()["detail"]
-    assert (await client.get("/rooms")).json() == 0
+async def test_a_route_that_holds_its_turn_too_long_is_named(empty: str) -> None:
+    async with made(empty, write_deadline_s=0.3) as client:
+        answer = await client.post("/rooms/slow")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert "POST /rooms/slow" in answer.json()["detail"]
+        assert (await client.get("/rooms")).json() == 0
 
 
 async def test_it_is_committed_before_a_background_task_begins(empty: str) -> None:

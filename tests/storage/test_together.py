@@ -140,7 +140,7 @@ async def test_what_fails_after_the_time_of_a_transaction_goes_alone_in_the_next
 async def test_a_server_that_hangs_up_on_all_of_them_is_no_ones_fault(empty: str, db: Database) -> None:
     if isinstance(db, SqliteDatabase):
         pytest.skip("no server")
-    async with Database.open(empty, write_deadline_s=0.3) as hasty:
+    async with Database.open(empty, write_deadline_s=0.7) as hasty:
         said = await asyncio.wait_for(write_at_once(hasty, ("a", 1), ("b", -5), ("c", 1)), 10)
     assert said == ["a alone", "b alone", "c alone"]
     assert SIZES == [3]
