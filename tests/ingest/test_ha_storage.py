@@ -2,12 +2,15 @@ import json
 import runpy
 import shutil
 import sys
+from codecs import BOM_UTF8
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from homedex.errors import BadSource
 from homedex.ingest.ha_json import read_json, stream_records
@@ -363,6 +366,14 @@ def test_what_databases_cannot_store_is_taken_out(tmp_path: Path, name: str) -> 
     assert row["extra"].get("n") is None
 
 
+@pytest.fixture(params=[1, 100, 256 * 1024])
+def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How much is parsed at once: every record alone, some, or more than the file has."""
+    monkeypatch.setattr("homedex.ingest.ha_json.BLOCK_BYTES", request.param)
+    return int(request.param)
+
+
+@pytest.mark.usefixtures("block_bytes")
 @pytest.mark.parametrize("name", ["device_registry", "entity_registry"])
 def test_streaming_yields_what_reading_whole_gives(name: str) -> None:
     raw = (CAPTURES / "storage-2026.11" / f"core.{name}").read_bytes()
@@ -374,14 +385,32 @@ def test_streaming_yields_what_reading_whole_gives(name: str) -> None:
     assert streamed == document["data"][key]
 
 
-def test_streaming_tells_the_same_place_of_a_fault_as_reading_whole() -> None:
-    whole = b'{\n "version": 1,\n "data": {\n  "entities": [\n {"a": 1},\n {"b": [2]}\n ], "deleted": [\n3]}}'
+@given(
+    records=st.lists(st.dictionaries(st.text("a},\n]", max_size=3), st.recursive(st.text('},\n"é'), st.lists)), max_size=8),
+    indent=st.sampled_from([None, 0, 1]),
+    block_bytes=st.integers(0, 40),
+    byte_order_mark=st.sampled_from([b"", BOM_UTF8]),
+)
+def test_streaming_yields_what_reading_whole_gives_however_it_is_written(
+    records: list[Any], indent: int | None, block_bytes: int, byte_order_mark: bytes
+) -> None:
+    lines = ",\n".join(json.dumps(record, indent=indent) for record in records)
+    raw = byte_order_mark + b'{"version": 1, "data": {"entities": [%b], "deleted": []}}' % lines.encode()
 
-    for broken in [whole[:cut] for cut in range(len(whole))] + [whole + b"x"]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("homedex.ingest.ha_json.BLOCK_BYTES", block_bytes)
+        assert list(stream_records(raw, "entities")) == records
+
+
+@pytest.mark.usefixtures("block_bytes")
+def test_streaming_tells_the_same_place_of_a_fault_as_reading_whole() -> None:
+    whole = '{\n "version": 1,\n "data": {\n  "entities": [\n {"a": 1},\n {"b": ["é"]},\n {"c": 3}\n ], "deleted": [\n3]}}'
+
+    for broken in [whole[:cut] for cut in range(len(whole))] + [whole + "x"]:
         with pytest.raises(json.JSONDecodeError) as expected:
             json.loads(broken)
         with pytest.raises(json.JSONDecodeError) as told:
-            list(stream_records(broken, "entities"))
+            list(stream_records(broken.encode(), "entities"))
         assert (told.value.lineno, told.value.colno) == (expected.value.lineno, expected.value.colno), broken
 
 

