@@ -414,6 +414,7 @@ def test_streaming_tells_the_same_place_of_a_fault_as_reading_whole() -> None:
         assert (told.value.lineno, told.value.colno) == (expected.value.lineno, expected.value.colno), broken
 
 
+@pytest.mark.usefixtures("block_bytes")
 def test_streaming_tells_where_a_comma_is_too_many() -> None:
     with pytest.raises(json.JSONDecodeError) as told:
         list(stream_records(b'{"version": 1, "data": {\n"entities": [\n{"b": [2]},\n]}}', "entities"))
