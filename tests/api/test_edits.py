@@ -137,6 +137,18 @@ def test_an_entity_id_has_one_holder(home: TestClient) -> None:
     assert (answer.status_code, "is taken" in answer.json()["detail"]) == (409, True)
 
 
+def test_an_entity_that_comes_back_takes_its_entity_id_from_nobody(client: TestClient) -> None:
+    made = {"entities": [{"id": "sensor.a", "entity_id": "sensor.b", "name": "first"}]}
+    assert client.post(f"{V1}/entities/bulk", json=made).status_code == 200
+    assert client.delete(f"{V1}/entities/sensor.a").status_code == 204
+    holder = client.put(f"{V1}/entities/sensor.b", json={"name": "second"}).json()
+    refused = client.put(f"{V1}/entities/sensor.a", json={"name": "again"})
+    assert (refused.status_code, refused.json()["id"]) == (409, holder["id"])
+    assert client.patch(f"{V1}/entities/{holder['id']}", json={"entity_id": "sensor.c"}).status_code == 200
+    restored = client.put(f"{V1}/entities/sensor.a", json={"name": "again"})
+    assert (restored.status_code, restored.json()["entity_id"]) == (201, "sensor.b")
+
+
 def test_an_entity_belongs_to_a_device_that_is_there(client: TestClient) -> None:
     answer = client.put(f"{V1}/entities/sensor.one", json={"device_id": "nowhere"})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "#/device_id")

@@ -25,10 +25,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import Connection
 
 from homedex.api.app import create_app
+from homedex.ingest.exported import bring_back, read_export, write_export
 from homedex.ingest.observation import Observation
 from homedex.ingest.run import apply_sync
 from homedex.registry import schema
 from homedex.registry.areas import AREAS
+from homedex.registry.changes import Stamp
 from homedex.registry.devices import DEVICES
 from homedex.registry.entities import ENTITIES
 from homedex.registry.exports import whole
@@ -48,7 +50,7 @@ PAGE = 25
 
 DEVICE_IDS = st.sampled_from(["a", "b", "c", "d"])
 ENTITY_IDS = st.sampled_from(["light.x", "light.y", "sensor.z"])
-IDS = st.sampled_from(["e", "f", "g", "light.x"])
+IDS = st.sampled_from(["e", "f", "g", "light.x", "light.y"])
 AREA_IDS = st.sampled_from(["k", "l"])
 LINE = st.sampled_from(["x", "y", None])
 LABELS: list[Any] = [[], ["p"], ["p", "q"]]
@@ -239,6 +241,24 @@ class Machine(RuleBasedStateMachine):
         self.check_record(answer, status or 200, row)
         if status == 308:
             assert answer.headers["location"].startswith(f"{V1}/devices/{self.model.moved[key]}")
+
+    @rule()
+    def what_is_exported_comes_back(self) -> None:
+        first, second = Path(self.folder.name, "first"), Path(self.folder.name, "second")
+        empty = Path(shutil.copy(self.template, f"{self.folder.name}/empty.db"))
+        first.mkdir()
+        second.mkdir()
+        self.call(self.database.read, write_export, first)
+        other = Database.open(str(empty), application_id=schema.APPLICATION_ID, synchronous="OFF")
+        _, rejections = self.call(other.write, bring_back, read_export(first), Stamp(self.clock, "import"))
+        self.call(other.read, write_export, second)
+        self.call(other.close)
+        assert rejections == []
+        assert [file.read_bytes() for file in sorted(second.iterdir())] == [file.read_bytes() for file in sorted(first.iterdir())]
+        shutil.rmtree(first)
+        shutil.rmtree(second)
+        for file in Path(self.folder.name).glob("empty.db*"):
+            file.unlink()
 
     def call(self, function: Any, *args: Any, **more: Any) -> Any:
         assert self.client.portal is not None

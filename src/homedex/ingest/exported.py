@@ -131,7 +131,7 @@ def _new_rows(connection: Connection, noun: str, rows: Sequence[Row], sources: s
             rejections.append(Rejection(kind.kind, str(row[key]), reason))
             continue
         there.add(identity)
-        if noun == "entities":
+        if noun == "entities" and row["removed_at"] is None:
             held.add((row["source_id"], row["entity_id"]))
         new.append(row)
     return new

@@ -7,7 +7,7 @@ takes a member out of `source_values` lets the source speak again.
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -199,17 +199,21 @@ class _Wave:
 
     def _look_up_entities(self, edits: Sequence[Edit], keys: Sequence[str], columns: Sequence[str]) -> None:
         names = {*keys, *(edit.values["entity_id"] for edit in edits if edit.values.get("entity_id"))}
-        for row in find(self.connection, self.kind.table, "entity_id", sorted(names), columns, present=True):
-            self.stored.setdefault(row["entity_id"], []).append(row)
-            self.holders[row["source_id"], row["entity_id"]] = row["id"]
+        self._look_up_holders(names, columns)
         for row in find(self.connection, self.kind.table, "id", keys, columns):
             self.by_id[row["id"]] = row
             self.taken.add(row["id"])
             if row["id"] not in self.stored:
                 self.stored[row["id"]] = [row]
+        self._look_up_holders({row["entity_id"] for row in self.by_id.values() if row["removed_at"] is not None} - names, columns)
         wanted = sorted({edit.values["device_id"] for edit in edits if edit.values.get("device_id")})
         found = find(self.connection, NOUNS["devices"].table, "device_id", wanted, ["device_id", "removed_at"])
         self.devices = {row["device_id"] for row in found if row["removed_at"] is None}
+
+    def _look_up_holders(self, entity_ids: Collection[str], columns: Sequence[str]) -> None:
+        for row in find(self.connection, self.kind.table, "entity_id", sorted(entity_ids), columns, present=True):
+            self.stored.setdefault(row["entity_id"], []).append(row)
+            self.holders[row["source_id"], row["entity_id"]] = row["id"]
 
     def _needed(self, edits: Sequence[Edit]) -> list[str]:
         """The columns that the edits depend on: all, where one replaces the whole."""
@@ -229,6 +233,8 @@ class _Wave:
         if not self.changed:
             return True
         names = {edit.key, str(edit.values.get("entity_id", edit.key))}
+        if edit.key in self.by_id:
+            names.add(self.by_id[edit.key]["entity_id"])  # under which a tombstone comes back
         rows = (row for name in names for row in self.stored.get(name, ()))
         return edit.key not in self.changed and all(row[self.kind.key] not in self.changed for row in rows)
 
