@@ -257,3 +257,34 @@ def test_whatever_is_killed_what_was_acknowledged_is_there(registry_file: Path) 
         assert list(connection.execute("PRAGMA integrity_check")) == [("ok",)]
     assert acknowledged
     assert kept >= set(acknowledged)
+
+
+def test_what_a_killed_worker_leaves_behind_ends_without_harm_in_process_1_of_a_container(tmp_path: Path) -> None:
+    program = """
+import ctypes, os, signal, socket, subprocess, time
+from pathlib import Path
+from homedex.cli.workers import Workers
+
+PR_SET_CHILD_SUBREAPER = 36  # as process 1 is for all: whoever loses its parent is its child
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+def work(number, channel):
+    if number == 0 and not Path("left").exists():
+        Path("left").write_text(str(subprocess.Popen(["sleep", "0.5"]).pid))
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number == 0:
+        left = Path("/proc", Path("left").read_text())
+        while left.exists():  # until it has ended, and been heard of
+            time.sleep(0.05)
+        print("still here", flush=True)
+    channel.recv(1)
+
+Workers(2, socket.create_server(("127.0.0.1", 0)), work).run()
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "still here\n"
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(20) == 0

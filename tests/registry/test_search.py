@@ -228,6 +228,17 @@ def test_a_renamed_area_is_found_with_its_devices_and_entities(client: TestClien
     assert (found(client, "larder"), found(client, "larder", "entities")) == (["a"], ["light.a", "light.b"])
 
 
+def test_a_removed_area_is_not_found_any_more(client: TestClient) -> None:
+    put(client, "areas/k", name="Pantry")
+    put(client, "devices/a", area_id="k")
+    put(client, "entities/light.a", device_id="a")
+    assert (found(client, "pantry"), found(client, "pantry", "entities")) == (["a"], ["light.a"])
+    assert client.delete("/api/v1/areas/k").status_code == 204
+    assert found(client, "pantry") == found(client, "pantry", "entities") == []
+    put(client, "areas/k", name="Pantry")
+    assert (found(client, "pantry"), found(client, "pantry", "entities")) == (["a"], ["light.a"])
+
+
 def test_a_renamed_area_is_not_found_with_what_a_removed_device_left(client: TestClient) -> None:
     put(client, "areas/k", name="Pantry")
     put(client, "devices/a", area_id="k", name="Freezer")

@@ -17,7 +17,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from homedex.errors import BadSetting, Busy, HomedexError, QueryTimeout, StorageUnavailable
 from homedex.storage.database import Database
-from homedex.storage.lanes import Writer
+from homedex.storage.lanes import Unfinished, Writer
+from homedex.storage.rows import driver
 from homedex.storage.sqlite import wal_bytes
 from homedex.storage.urls import target_of
 from writers import hold_the_writer
@@ -465,3 +466,41 @@ async def test_a_url_names_a_file(url: str, path: str) -> None:
 async def test_a_url_without_meaning_is_refused_with_an_example(url: str) -> None:
     with pytest.raises(BadSetting, match=r"sqlite:///\./data/app\.db"):
         target_of(url)
+
+
+@pytest.mark.parametrize(
+    "statement", ["INSERT INTO child VALUES (NULL), (NULL) RETURNING 1", "SELECT n FROM counter, (SELECT 1 UNION SELECT 2)"]
+)
+async def test_a_statement_that_a_function_leaves_unfinished_is_its_own_fault_and_stops_nobody(
+    db: Database, statement: str
+) -> None:
+    left: list[Any] = []
+
+    def leave_it(connection: Connection) -> None:
+        left.append(driver(connection).execute(statement))
+        next(left[-1])
+
+    leave = await hold_the_writer(db)
+    waiting = [asyncio.ensure_future(db.write(function)) for function in (increment, leave_it, increment)]
+    await asyncio.sleep(0)
+    leave.set()
+    said = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
+    if statement.startswith("INSERT"):
+        assert [type(one) for one in said] == [Unfinished, RuntimeError, Unfinished]
+    assert await db.read(count) == await db.write(increment) - 1
+    assert await db.read(count) == sum(isinstance(one, int) for one in said) + 1
+
+
+async def test_a_read_that_leaves_a_statement_unfinished_leaves_no_snapshot_to_the_next_one(tmp_path: Path) -> None:
+    left: list[Any] = []
+
+    def leave_it(connection: Connection) -> None:
+        left.append(driver(connection).execute("SELECT n FROM counter, (SELECT 1 UNION SELECT 2)"))
+        next(left[-1])
+
+    async with Database.open(str(tmp_path / "a.db"), readers=1) as db:
+        await db.write(create)
+        with pytest.raises(RuntimeError, match="unfinished"):
+            await db.read(leave_it)
+        await db.write(increment)
+        assert await db.read(count) == 1

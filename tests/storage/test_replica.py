@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from homedex.errors import StorageUnavailable
+from homedex.storage.postgres import raw
 from homedex.storage.postgres_database import REPLICA_S, PostgresDatabase
 from servers import Server, started
 
@@ -171,3 +173,58 @@ async def test_the_place_of_an_own_commit_is_never_forgotten_for_an_older_one(db
     position = db._writer.position
     await db._writer._hear("0/1")
     assert db._writer.position == position
+
+
+class LosesTheAnswerToCommit:
+    """The connection of asyncpg, whose network fails right after the server has committed."""
+
+    def __init__(self, server: Any) -> None:
+        self.server = server
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.server, name)
+
+    async def execute(self, statement: str) -> str:
+        said = await self.server.execute(statement)
+        if statement == "COMMIT":
+            self.server.terminate()
+            raise ConnectionResetError
+        return str(said)
+
+
+async def test_who_looks_whether_a_commit_stands_is_not_told_by_a_standby_that_lags(
+    db: PostgresDatabase, standby: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standby.execute("SELECT pg_wal_replay_pause()")
+    try:
+        before = db.revision
+        with monkeypatch.context() as patch:
+            patch.setattr("homedex.storage.postgres_writer.raw", lambda connection: LosesTheAnswerToCommit(raw(connection)))
+            with pytest.raises(StorageUnavailable, match="not known"):
+                await db.write(increment)
+        assert await db.read(where) == (False, 1)
+        assert db.revision != before
+    finally:
+        standby.execute("SELECT pg_wal_replay_resume()")
+
+
+async def test_no_standby_is_asked_while_the_commits_of_others_are_not_heard(
+    db: PostgresDatabase, primary: Server, standby: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object) -> None:
+        raise OSError
+
+    async with opened(primary, standby) as other:
+        standby.execute("SELECT pg_wal_replay_pause()")
+        try:
+            monkeypatch.setattr("homedex.storage.listening.connect", refused)
+            listens = "query ILIKE 'LISTEN%' OR query LIKE '%pg_current_wal_insert_lsn%'"
+            primary.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ({listens}) AND pid <> pg_backend_pid()")
+            while db._writer.listener.hears:  # noqa: ASYNC110  (nobody tells)
+                await asyncio.sleep(0.001)
+            await other.write(increment)
+            assert await db.read(where) == (False, 1)
+        finally:
+            standby.execute("SELECT pg_wal_replay_resume()")
+    monkeypatch.undo()
+    assert await on_standby(db) == 1

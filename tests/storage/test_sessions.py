@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from homedex.errors import Busy, HeldTooLong, QueryTimeout, StorageUnavailable
+from homedex.storage.database import Database
 from homedex.storage.sessions import Sessions
 from servers import Server
 from threads import until_sessions_end
@@ -545,3 +546,56 @@ async def test_after_a_commit_that_was_answered_nothing_is_unknown(sessions: Ses
             await session.commit()
             raise StorageUnavailable("of the caller's own.")
     assert await count(sessions) == 5
+
+
+async def test_a_server_that_hangs_up_takes_no_outcome_of_a_blocks_place(postgresql: Server) -> None:
+    sessions = await made(postgresql.bare())
+
+    async def hang_up() -> None:
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'bare' AND pid <> pg_backend_pid()"
+        await asyncio.to_thread(postgresql.execute, ended)
+        await asyncio.sleep(0.1)  # the client hears of it
+
+    async def write_and_fail() -> None:
+        async with sessions.write() as session:
+            await session.execute(text("UPDATE counters SET n = 5"))
+            await hang_up()
+            raise LookupError
+
+    async def write_and_wait() -> None:
+        async with sessions.write() as session:
+            await session.execute(text("UPDATE counters SET n = 5"))
+            await hang_up()
+            began.set()
+            await asyncio.sleep(60)
+
+    async def read() -> int:
+        async with sessions.read() as session:
+            n = (await session.get_one(Counter, 1)).n
+            await hang_up()
+            return n
+
+    with pytest.raises(LookupError):
+        await write_and_fail()
+    began = asyncio.Event()
+    waiting = asyncio.create_task(write_and_wait())
+    await began.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await read() == 0
+    assert await count(sessions) == 0
+    await sessions.close()
+
+
+async def test_a_revision_is_another_after_what_a_session_has_committed(sessions: Sessions, empty: str) -> None:
+    async with Database.open(empty) as database:
+        while database.revision != (before := database.revision):  # noqa: ASYNC110  (PostgreSQL: until it hears)
+            await asyncio.sleep(0.01)
+        async with sessions.write() as session:
+            (await session.get_one(Counter, 1)).n = 5
+        for _ in range(500):
+            if database.revision != before:
+                break
+            await asyncio.sleep(0.01)
+        assert database.revision != before

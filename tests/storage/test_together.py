@@ -174,3 +174,24 @@ async def test_a_commit_that_fails_is_everybodys_or_the_culprits(db: Database) -
     assert (first, third) == ("a alone", "c alone")
     assert isinstance(second, IntegrityError)
     assert await db.read(rows) == ["a", "c"]
+
+
+def too_few(_: Connection, calls: Sequence[tuple[str]]) -> list[str]:
+    return [f"{len(calls)} at once"]
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [together(too_few, lambda name: name), together(too_few, lambda name: len(name) / 0)],
+    ids=["too few results", "apart fails"],
+)
+async def test_a_mistake_in_how_they_are_done_at_once_lets_each_go_alone(db: Database, marked: Any) -> None:
+    def named(_: Connection, name: str) -> str:
+        return f"{name} alone"
+
+    one_function = marked(named)
+    leave = await hold_the_writer(db)
+    waiting = [asyncio.ensure_future(db.write(one_function, name)) for name in ("a", "b")]
+    await asyncio.sleep(0)
+    leave.set()
+    assert await asyncio.wait_for(asyncio.gather(*waiting), 20) == ["a alone", "b alone"]

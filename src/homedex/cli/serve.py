@@ -162,6 +162,8 @@ async def forget_changes(database: "Database", keep_days: int) -> None:
             await database.write(changes.prune, keep=timedelta(days=keep_days), now=datetime.now(UTC))
         except HomedexError as error:  # it will be tried again
             logging.getLogger(__name__).warning("old changes were not forgotten: %s", error)
+        except Exception:
+            logging.getLogger(__name__).exception("old changes were not forgotten; it is tried again in an hour")
         await asyncio.sleep(HOUR_S)
 
 

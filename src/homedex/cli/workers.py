@@ -153,7 +153,9 @@ class Workers:
             process_id, status = os.waitpid(-1, os.WNOHANG)
             if not process_id:
                 break
-            worker = self._running.pop(process_id)
+            worker = self._running.pop(process_id, None)
+            if worker is None:  # as process 1 of a container it inherits what a worker has left behind, such as a backup
+                continue
             worker.channel.close()
             ended = os.waitstatus_to_exitcode(status)
             if ended == -signal.SIGINT:  # a terminal tells all of them, and this one may hear of it last

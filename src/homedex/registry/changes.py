@@ -22,7 +22,7 @@ class Stamp:
     """When something is written, and by whom.
 
     Args:
-        at: the time of the transaction, aware UTC.
+        at: when it was asked for, aware UTC; of two that came at once, the one that is written first may have the later time.
         actor: "api", "sync", "import", "demo" or "command".
         run_id: of the sync.
         request_id: of the HTTP request.

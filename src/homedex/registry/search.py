@@ -151,7 +151,8 @@ def matches_of(q: str) -> tuple[Match, ...]:
 _DEVICE_DOCUMENTS = """
     SELECT number, concat_ws(' ', name_by_user, name),
         concat_ws(' ', manufacturer, model, model_id, serial_number, device_id, identifiers, connections, labels, note, area_id,
-            (SELECT areas.name FROM areas WHERE areas.area_id = devices.area_id AND areas.source_id = devices.source_id),
+            (SELECT areas.name FROM areas WHERE areas.area_id = devices.area_id AND areas.source_id = devices.source_id
+                AND areas.removed_at IS NULL),
             (SELECT string_agg(entity_id, ' ') FROM entities
              WHERE entities.device_id = devices.device_id AND entities.removed_at IS NULL))
     FROM devices WHERE {plus}removed_at IS NULL AND number {which}
@@ -162,7 +163,8 @@ _ENTITY_DOCUMENTS = """
             devices.name_by_user, devices.name, devices.manufacturer, devices.model, devices.serial_number,
             coalesce(entities.area_id, devices.area_id),
             (SELECT areas.name FROM areas
-             WHERE areas.area_id = coalesce(entities.area_id, devices.area_id) AND areas.source_id = entities.source_id))
+             WHERE areas.area_id = coalesce(entities.area_id, devices.area_id) AND areas.source_id = entities.source_id
+                AND areas.removed_at IS NULL))
     FROM entities LEFT JOIN devices ON devices.device_id = entities.device_id AND devices.removed_at IS NULL
     WHERE {plus}entities.removed_at IS NULL AND entities.number {which}
 """

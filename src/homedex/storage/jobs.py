@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import apsw
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from homedex.errors import QueryTimeout
@@ -96,9 +97,9 @@ def first_alike(waiting: deque[Job]) -> list[Job]:
     how: Together | None = getattr(found[0].fn, "together", None) if found and _may_be_joined(found[0]) else None
     if how is None:
         return found
-    seen = {how.apart(*found[0].args)}
+    seen = {_place(found[0], how)}
     while waiting and None not in seen and waiting[0].fn is found[0].fn and _may_be_joined(waiting[0]):
-        place = how.apart(*waiting[0].args)
+        place = _place(waiting[0], how)
         if place is None or place in seen:
             break
         seen.add(place)
@@ -109,6 +110,27 @@ def first_alike(waiting: deque[Job]) -> list[Job]:
 def _first(waiting: deque[Job]) -> list[Job]:
     job = waiting.popleft()
     return [job] if job.start() else []
+
+
+def _place(job: Job, how: Together) -> Hashable | None:
+    try:
+        return how.apart(*job.args)
+    except Exception:
+        log.exception("what a call of %s may not have alike with others is not known; it goes alone", job.fn)
+        return None
+
+
+def done_at_once(jobs: list[Job], connection: Connection) -> list[Outcome]:
+    """What became of each of several calls of one function, done at once.
+
+    Raises:
+        TypeError: there are more or fewer results than calls. Like any error of theirs: all is to be undone.
+    """
+    how: Together = jobs[0].fn.together  # type: ignore[attr-defined]
+    results = how.many(connection, [job.args for job in jobs])
+    if len(results) != len(jobs):
+        raise TypeError(f"{how.many} gave {len(results)} results for {len(jobs)} calls")
+    return [(job, None, one) if isinstance(one, Exception) else (job, one, None) for job, one in zip(jobs, results, strict=True)]
 
 
 def _may_be_joined(job: Job) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, event
 from homedex.errors import HomedexError, StorageUnavailable
 from homedex.storage import ending
 from homedex.storage.damage import Damage
-from homedex.storage.jobs import Deadline, Job, Outcome, answer, first_alike, put_back
+from homedex.storage.jobs import Deadline, Job, Outcome, answer, done_at_once, first_alike, put_back
 from homedex.storage.rows import driver
 from homedex.storage.sqlite import PUT_BACK, busy_handler, truncate_wal, wal_bytes
 
@@ -181,6 +181,9 @@ class Reader(Lane):
                 roll_back(connection)
                 check_same(connection, raw)
             else:
+                if is_unfinished(raw):
+                    answer([(job, None, RuntimeError(UNFINISHED))])
+                    raise Unfinished
                 answer([(job, result, None)])
             # Until the next job comes, nothing of this one may be kept alive.
             job = result = None
@@ -188,6 +191,21 @@ class Reader(Lane):
 
 class Undone(Exception):
     """The whole transaction was rolled back under one function."""
+
+
+UNFINISHED = "a query function left a statement of the driver unfinished: read its rows to the end, or close its cursor"
+
+
+class Unfinished(StorageUnavailable):
+    """A statement that a function left behind keeps its connection in the middle of something, so another is opened."""
+
+    def __init__(self) -> None:
+        super().__init__("a query function of another request left a statement unfinished. Nothing was written. Try again.")
+
+
+def is_unfinished(raw: apsw.Connection) -> bool:
+    """Whether a statement still runs after its transaction has ended: what comes next would see what it sees."""
+    return raw.txn_state() != apsw.SQLITE_TXN_NONE
 
 
 def give_way(steps: int) -> None:
@@ -286,10 +304,16 @@ class Writer(Lane):
                 answer([outcomes.pop()])
                 waiting.extendleft(job for job, _, _ in reversed(outcomes))
                 roll_back(connection)
+            except Unfinished:
+                answer([(outcomes.pop()[0], None, RuntimeError(UNFINISHED))])
+                raise
             except BaseException as error:  # noqa: BLE001  (BEGIN or COMMIT failed: nobody may hear of success)
                 self._fail(error, outcomes, waiting, connection)
             else:
                 answer(outcomes)
+                if is_unfinished(driver(connection)):  # it has only read; whose it was cannot be told any more
+                    log.error("%s; the lane opens another connection", UNFINISHED)
+                    raise Unfinished
                 self._write_back(driver(connection))
 
     def _count_pages(self, _: apsw.Connection, _schema: str, pages: int) -> int:
@@ -369,7 +393,11 @@ class Writer(Lane):
             if not jobs:
                 continue
             asked = ending.mark(connection)
-            raw.execute("SAVEPOINT job")
+            try:
+                raw.execute("SAVEPOINT job")
+            except BaseException:
+                waiting.extendleft(reversed(jobs))  # they have not run, and whoever handles this answers what waits
+                raise
             done = self._at_once(jobs, raw, connection) if len(jobs) > 1 else [self._outcome(jobs[0], raw, connection)]
             if isinstance(done, BaseException):
                 put_back(jobs, waiting)
@@ -381,7 +409,10 @@ class Writer(Lane):
             if not done or (len(done) == 1 and done[0][2] is not None):
                 raw.execute("ROLLBACK TO job")
                 ending.drop(connection, asked)
-            raw.execute("RELEASE job")
+            try:
+                raw.execute("RELEASE job")
+            except apsw.BusyError:  # no lock is asked for here: it says that a statement which writes still runs
+                raise Unfinished from None
         ending.finish(connection)
 
     def _at_once(self, jobs: list[Job], raw: apsw.Connection, connection: Connection) -> list[Outcome] | BaseException:
@@ -389,7 +420,7 @@ class Writer(Lane):
         self.deadline.start()
         self._inside = True
         try:
-            results = jobs[0].fn.together.many(connection, [job.args for job in jobs])  # type: ignore[attr-defined]
+            done = done_at_once(jobs, connection)
             self.deadline.check()
         except BaseException as error:  # noqa: BLE001  (alone, the one whose fault it is has it)
             return self.damage.meaning(error)
@@ -398,9 +429,7 @@ class Writer(Lane):
             self.deadline.stop()
         if is_over(connection, raw):
             return RuntimeError("the transaction was rolled back under a query function, which went on all the same")
-        return [
-            (job, None, one) if isinstance(one, Exception) else (job, one, None) for job, one in zip(jobs, results, strict=True)
-        ]
+        return done
 
     def _outcome(self, job: Job, raw: apsw.Connection, connection: Connection) -> Outcome:
         self.deadline.start()

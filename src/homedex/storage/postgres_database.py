@@ -84,6 +84,7 @@ class PostgresDatabase(Database):
         self._readers = create_engine(url, reading, size=pool_size)
         self._replicas = None if replica_url is None else create_engine(replica_url, reading, size=pool_size)
         writing = Session(synchronous, write_deadline_s, busy_timeout_s)
+        self._listens = listens
         self._writer = Writer(url, writing, retries=write_retries, has_replica=replica_url is not None, listens=listens)
         # The pool gives a connection that comes back to whoever asks next, and who was waiting goes to the end of the queue again:
         # of 32 clients some waited for ten turns of the others. These are given in the order in which they were asked for.
@@ -159,9 +160,11 @@ class PostgresDatabase(Database):
         return None
 
     async def _on_replica(self, call: Callable[[Connection], Any]) -> tuple[Any] | None:
-        """The result, alone in a tuple; None if the standby lacks what this process knows of, or cannot be asked."""
+        """The result, alone in a tuple; None if the standby may lack what was written, or cannot be asked."""
         assert self._replicas is not None  # noqa: S101  (asked before)
         position = self._writer.position
+        if self._listens and not self._writer.listener.hears:  # what others commit meanwhile is not known
+            return None
         if position is None or time.monotonic() < self._replica_failed_at + REPLICA_S:
             return None
         try:

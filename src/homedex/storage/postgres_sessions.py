@@ -9,6 +9,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
 from homedex.errors import HeldTooLong, HomedexError, StorageUnavailable
+from homedex.storage.listening import CHANNEL
 from homedex.storage.postgres import WRITE_LOCK, check_server, create_engine, end, meaning, raw, run_apart, sqlstate
 from homedex.storage.postgres import Session as Settings
 from homedex.storage.sessions import (
@@ -90,11 +91,14 @@ class TurnPool(AsyncAdaptedQueuePool):
 
 
 def _lock(limit_s: float | None) -> str:
-    """The statement that waits for the lock of all processes, without a limit of its own, and then sets those of the others."""
+    """The statement that waits for the lock of all processes, without a limit of its own, and then sets those of the others.
+
+    Every `Database.revision` hears of the commit, if there is one. In one round trip.
+    """
     limit_ms = 0 if limit_s is None else max(1, round(limit_s * 1000))
     limits = ("statement_timeout", "idle_in_transaction_session_timeout")
     set_all = ", ".join(f"set_config('{name}', '{limit_ms}', true)" for name in limits)
-    return f"SELECT pg_advisory_xact_lock({WRITE_LOCK}), {set_all}"
+    return f"SELECT pg_advisory_xact_lock({WRITE_LOCK}), {set_all}, pg_notify('{CHANNEL}', '')"
 
 
 class PostgresSessions(Sessions):

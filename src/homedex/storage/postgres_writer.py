@@ -28,7 +28,7 @@ from sqlalchemy.util import await_only
 
 from homedex.errors import HomedexError, QueryTimeout, StorageUnavailable
 from homedex.storage import ending
-from homedex.storage.jobs import Job, Outcome, Together, answer, first_alike, put_back
+from homedex.storage.jobs import Job, Outcome, answer, done_at_once, first_alike, put_back
 from homedex.storage.listening import Listener
 from homedex.storage.postgres import (
     WRITE_LOCK,
@@ -253,9 +253,8 @@ class Writer:
 
     def _at_once(self, jobs: list[Job], connection: Connection) -> list[Outcome]:
         """Do calls of one function at once: what became of each, or nothing where each has to go alone."""
-        how: Together = jobs[0].fn.together  # type: ignore[attr-defined]
         try:
-            results = self._called(partial(how.many, connection, [job.args for job in jobs]), connection)
+            return self._called(partial(done_at_once, jobs, connection), connection)  # type: ignore[no-any-return]
         except BaseException as error:
             for job in jobs:  # whatever becomes of the transaction
                 job.alone = True
@@ -264,9 +263,6 @@ class Writer:
             if error.__cause__ is not None and is_lost(error.__cause__):  # alone, one of them would be told; nobody is at fault yet
                 raise error.__cause__ from None
             return []
-        return [
-            (job, None, one) if isinstance(one, Exception) else (job, one, None) for job, one in zip(jobs, results, strict=True)
-        ]
 
     def _called(self, call: Callable[[], Any], connection: Connection) -> Any:
         """The result of a query function.
@@ -327,6 +323,9 @@ class Writer:
             await_only(server.execute("COMMIT" if written else "ROLLBACK"))
         except Exception as error:
             if is_lost(error):
+                if written:  # who looks whether it stands has to look where it would be
+                    self.position = NOWHERE
+                    self.commits += 1
                 raise _Unknown(
                     f"{self.shown} hung up while it committed. Whether this was written is not known: "
                     "read it again before you repeat it."

@@ -5,11 +5,12 @@ are for code that has `AsyncSession`s already. One that writes has its turn from
 get theirs in order.
 """
 
+import logging
 import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, Self
 
@@ -20,6 +21,8 @@ from sqlalchemy.orm import Session
 
 from homedex.errors import BadSetting, Busy, StorageUnavailable
 from homedex.storage.urls import is_postgresql
+
+log = logging.getLogger(__name__)
 
 OPENED_AT = "homedex opened at"
 EXPIRED = "homedex expired"
@@ -92,7 +95,7 @@ class Sessions(ABC):
                 raise
             raise known from error
         finally:
-            await session.close()
+            await self._close_session(session)
 
     @asynccontextmanager
     async def write(self, *, place: str | None = None) -> AsyncIterator[AsyncSession]:
@@ -125,7 +128,16 @@ class Sessions(ABC):
             if EXPIRED in session.info or self._is_closed:  # there is nobody to ask for a ROLLBACK
                 await session.invalidate()
             else:
-                await session.close()
+                await self._close_session(session)
+
+    async def _close_session(self, session: AsyncSession) -> None:
+        """Give its connection back. Where that is broken, the block's own outcome stands: its result, error or cancellation."""
+        try:
+            await session.close()
+        except Exception as error:  # noqa: BLE001
+            log.warning("a session that was over could not be closed: %s", self.meaning(error))
+            with suppress(Exception):
+                await session.invalidate()
 
     def _begun(self, session: Session, _: object, connection: Connection) -> None:
         if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
