@@ -1,11 +1,13 @@
 """The commands that ask: the same filters, sorts and formats as the API, and an export that comes back as it was."""
 
+import asyncio
 import csv
 import io
 import json
 import shutil
 import socket
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from fastapi.testclient import TestClient
 
 from homedex.api.app import create_app, openapi_document
 from homedex.registry import schema
+from homedex.registry.changes import Stamp
+from homedex.registry.records import write_moves
 from homedex.storage.sqlite import open_connection
 from service import Service, homedex
 
@@ -108,13 +112,25 @@ def test_a_question_without_meaning_is_one_line_and_exit_code_2(home: Path, word
     assert said in failed.stderr
 
 
+async def lead_on(path: Path, moves: dict[str, dict[str, Any]]) -> None:
+    now = datetime.now(UTC)
+    rows = [
+        {"old_id": old, "device_id": new["device_id"], "source_id": new["source_id"], "reason": "split", "moved_at": now}
+        for old, new in moves.items()
+    ]
+    async with schema.open_registry(str(path)) as database:
+        await database.write(write_moves, rows, Stamp(now, "command"))
+
+
 def test_an_export_comes_back_byte_for_byte(home: Path, tmp_path: Path, migrated: Path) -> None:
     empty = Path(shutil.copy(migrated, tmp_path / "empty.db"))
+    devices = lines("devices", path=home)[:2]
+    asyncio.run(lead_on(home, {"before": devices[0], "before 'ä'": devices[1]}))
     assert homedex("export", str(tmp_path / "first"), path=home).returncode == 0
     said = homedex("import", "export", str(tmp_path / "first"), path=empty)
     assert (said.returncode, said.stderr) == (0, "")
     assert homedex("export", str(tmp_path / "second"), path=empty).returncode == 0
-    for noun in ("sources", "areas", "devices", "entities"):
+    for noun in ("sources", "areas", "devices", "entities", "device_ids"):
         first, second = ((tmp_path / turn / f"{noun}.ndjson").read_bytes() for turn in ("first", "second"))
         assert first == second
         assert first.count(b"\n") > 0

@@ -1,15 +1,16 @@
-"""Our own export, written and read back: one NDJSON file for each list, as the API streams them.
+"""Our own export, written and read back: one NDJSON file for each list, as the API streams them, and one of old device ids.
 
 What comes back is what went out, times and versions included, so that an export of it is the same byte for byte. The history does
 not: in the new registry every row begins with its import.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 from sqlalchemy import Connection, select, update
 
 from homedex.errors import BadSource
@@ -22,9 +23,10 @@ from homedex.registry.entities import ENTITIES
 from homedex.registry.exports import whole
 from homedex.registry.pages import Listing
 from homedex.registry.queries import Query
-from homedex.registry.records import NOUNS, create_rows
+from homedex.registry.records import NOUNS, create_rows, write_moves
 from homedex.registry.sources import SOURCES, create_source
-from homedex.registry.tables import Device, Sighting, Source, table_of
+from homedex.registry.tables import Device, DeviceId, Sighting, Source, table_of
+from homedex.storage.types import to_text
 
 LISTINGS: tuple[tuple[Listing, type[BaseModel]], ...] = (
     (SOURCES, schemas.Source),
@@ -33,6 +35,18 @@ LISTINGS: tuple[tuple[Listing, type[BaseModel]], ...] = (
     (ENTITIES, schemas.Entity),
 )
 """In the order in which they must come back."""
+
+OLD_IDS = "device_ids"
+
+
+class OldId(BaseModel):
+    """An id that a device had before; see `tables.DeviceId`."""
+
+    old_id: str
+    device_id: str
+    reason: str
+    moved_at: AwareDatetime
+
 
 COMPUTED = frozenset({"display_name", "disabled", "last_seen", "seen_by", "entity_count", "device_count"})
 
@@ -47,16 +61,22 @@ def write_export(connection: Connection, folder: Path) -> dict[str, int]:
         query = Query(removed="any") if listing.questions.has_tombstones else Query()
         with (folder / f"{listing.noun}.ndjson").open("w", encoding="utf-8", newline="\n") as file:
             counts[listing.noun] = sum(1 for row in whole(connection, listing, query) if file.write(f"{row}\n"))
-    return counts
+    table = table_of(DeviceId)
+    old_ids = connection.execute(select(table).order_by(table.c.old_id)).mappings().all()
+    lines = [json.dumps(row | {"moved_at": to_text(row["moved_at"])}, ensure_ascii=False) for row in map(dict, old_ids)]
+    (folder / f"{OLD_IDS}.ndjson").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+    return counts | {OLD_IDS: len(lines)}
 
 
 def read_export(folder: Path) -> dict[str, list[Row]]:
-    """The rows of each list.
+    """The rows of each list, and the old device ids, which exports from before 2026-12 have not.
 
     Raises:
         BadSource: a file is missing, or a line of it is not what we write.
     """
-    return {listing.noun: list(_rows(folder / f"{listing.noun}.ndjson", model)) for listing, model in LISTINGS}
+    rows = {listing.noun: list(_rows(folder / f"{listing.noun}.ndjson", model)) for listing, model in LISTINGS}
+    old_ids = folder / f"{OLD_IDS}.ndjson"
+    return rows | {OLD_IDS: list(_rows(old_ids, OldId)) if old_ids.exists() else []}
 
 
 def _rows(file: Path, model: type[BaseModel]) -> Iterator[Row]:
@@ -95,6 +115,9 @@ def bring_back(connection: Connection, rows: Mapping[str, Sequence[Row]], stamp:
         written[noun] += len(new)
         if noun == "devices":
             _bring_back_sightings(connection, new)
+    moves = _new_moves(connection, rows[OLD_IDS], rejections)
+    write_moves(connection, moves, stamp)
+    written[OLD_IDS] = len(moves)
     return dict(written), rejections
 
 
@@ -135,6 +158,19 @@ def _new_rows(connection: Connection, noun: str, rows: Sequence[Row], sources: s
             held.add((row["source_id"], row["entity_id"]))
         new.append(row)
     return new
+
+
+def _new_moves(connection: Connection, rows: Sequence[Row], rejections: list[Rejection]) -> list[Row]:
+    """The old ids that lead nowhere yet, each with the source of the device it shall lead to."""
+    if not rows:
+        return []
+    device = table_of(Device).c
+    sources = dict(connection.execute(select(device.device_id, device.source_id)).all())
+    known = set(connection.scalars(select(table_of(DeviceId).c.old_id)))
+    lost = (row for row in rows if row["device_id"] not in sources)
+    rejections.extend(Rejection("id", row["old_id"], f"Its device {row['device_id']!r} is not there.") for row in lost)
+    new = (row for row in rows if row["old_id"] not in known and row["device_id"] in sources)
+    return [row | {"source_id": sources[row["device_id"]]} for row in new]
 
 
 def _bring_back_sightings(connection: Connection, devices: Sequence[Row]) -> None:

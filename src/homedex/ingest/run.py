@@ -4,13 +4,13 @@ import re
 import uuid
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, insert, select
 
 from homedex.errors import Invalid
 from homedex.ingest.observation import Observation, Row
 from homedex.ingest.reconcile import Have, KindPlan, Plan, check_guard, reconcile
-from homedex.registry import changes, records
-from homedex.registry.changes import Change, Stamp
+from homedex.registry import records
+from homedex.registry.changes import Stamp
 from homedex.registry.sources import MANUAL, create_source, update_source
 from homedex.registry.tables import DeviceId, Source, SyncRun, table_of
 from homedex.storage.database import Database
@@ -126,18 +126,6 @@ def _write_kind(connection: Connection, noun: str, source_id: str, plan: KindPla
 
 def _write_moves(connection: Connection, plan: Plan, stamp: Stamp) -> None:
     """Lead old device ids to the devices that continue them."""
-    table = table_of(DeviceId)
-    known = dict(connection.execute(select(table.c.old_id, table.c.device_id).where(table.c.old_id.in_(plan.moved))).all())
-    if plan.moved:
-        connection.execute(delete(table).where(table.c.old_id.in_(plan.moved)))
-        again = {"reason": MOVED_REASON, "moved_at": stamp.at}
-        rows = [{"old_id": old_id, "device_id": device_id} | again for old_id, device_id in plan.moved.items()]
-        connection.execute(insert(table), rows)
-    changes.append(
-        connection,
-        (
-            Change("device", plan.source_id, old_id, "move", {"device_id": known.get(old_id, old_id)}, {"device_id": device_id})
-            for old_id, device_id in plan.moved.items()
-        ),
-        stamp,
-    )
+    again = {"reason": MOVED_REASON, "moved_at": stamp.at, "source_id": plan.source_id}
+    rows = [{"old_id": old_id, "device_id": device_id} | again for old_id, device_id in plan.moved.items()]
+    records.write_moves(connection, rows, stamp)

@@ -10,11 +10,11 @@ from functools import cache, cached_property, lru_cache
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Table, Text, bindparam, cast, func, insert, select, update
+from sqlalchemy import Connection, Table, Text, bindparam, cast, delete, func, insert, select, update
 
 from homedex.registry import changes, search
 from homedex.registry.changes import Change, Stamp
-from homedex.registry.tables import Area, Device, Entity, Sighting, table_of
+from homedex.registry.tables import Area, Device, DeviceId, Entity, Sighting, table_of
 from homedex.storage.rows import Prepared, insert_rows
 from homedex.storage.types import JsonText
 
@@ -297,6 +297,22 @@ def remove_rows(connection: Connection, noun: str, source_id: str, keys: Sequenc
     before, after = {"removed_at": None}, {"removed_at": stamp.at}
     changes.append(connection, (Change(kind.kind, source_id, key, "remove", before, after) for key in keys), stamp)
     _index(connection, noun, source_id, [Update(key, before, after) for key in keys])
+
+
+def write_moves(connection: Connection, rows: Sequence[Row], stamp: Stamp) -> None:
+    """Lead old device ids on, also those that led elsewhere: rows of `device_ids`, each with the `source_id` of its device."""
+    table = table_of(DeviceId)
+    known: dict[str, str] = {}
+    for chunk in chunks(row["old_id"] for row in rows):
+        mine = table.c.old_id.in_(chunk)
+        known.update(dict(connection.execute(select(table.c.old_id, table.c.device_id).where(mine)).all()))
+        connection.execute(delete(table).where(mine))
+    if rows:
+        connection.execute(insert(table), [{name: row[name] for name in table.c.keys()} for row in rows])  # noqa: SIM118  (columns)
+    told = ((row, {"device_id": known.get(row["old_id"], row["old_id"])}, {"device_id": row["device_id"]}) for row in rows)
+    changes.append(
+        connection, (Change("device", row["source_id"], row["old_id"], "move", before, after) for row, before, after in told), stamp
+    )
 
 
 @lru_cache(maxsize=1024)
