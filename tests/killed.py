@@ -14,7 +14,7 @@ from pathlib import Path
 
 import ledger
 from faulty import CHANGES, KILL, Fault, faulty_disk
-from homedex.storage import lanes
+from homedex.storage import sqlite_writer
 from homedex.storage.database import Database
 
 ROUNDS = 6
@@ -57,7 +57,7 @@ def killed(path: Path, fault: Fault, seed: int) -> tuple[bool, int]:
 
 
 def main(folder: Path, kills: int) -> None:
-    lanes.CHECKPOINT_PAGES = 4
+    sqlite_writer.CHECKPOINT_PAGES = 4
     gc.freeze()
     steps, seed, at, last = Counter[int](), 0, 1, 0
     path = folder / "none.db"

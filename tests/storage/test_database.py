@@ -17,9 +17,10 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from homedex.errors import BadSetting, Busy, HomedexError, QueryTimeout, StorageUnavailable
 from homedex.storage.database import Database
-from homedex.storage.lanes import Unfinished, Writer
+from homedex.storage.lanes import Unfinished
 from homedex.storage.rows import driver
 from homedex.storage.sqlite import wal_bytes
+from homedex.storage.sqlite_writer import Writer
 from homedex.storage.urls import target_of
 from writers import hold_the_writer
 
@@ -214,8 +215,8 @@ async def test_a_lane_that_finds_no_file_any_more_says_so_and_recovers(tmp_path:
 
 
 async def test_a_write_waits_as_long_after_the_file_was_tidied_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homedex.storage.lanes.IDLE_S", 0.02)
-    monkeypatch.setattr("homedex.storage.lanes.WAL_WORTH_CUTTING_BYTES", 0)
+    monkeypatch.setattr("homedex.storage.sqlite_writer.IDLE_S", 0.02)
+    monkeypatch.setattr("homedex.storage.sqlite_writer.WAL_WORTH_CUTTING_BYTES", 0)
     db = Database.open(str(tmp_path / "a.db"), busy_timeout_s=10)
     await db.write(create)
     await asyncio.sleep(0.3)
@@ -418,7 +419,7 @@ async def test_the_caches_of_all_connections_share_one_budget(db: Database) -> N
 
 
 async def test_the_wal_is_cut_when_the_writer_has_nothing_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homedex.storage.lanes.IDLE_S", 1.0)
+    monkeypatch.setattr("homedex.storage.sqlite_writer.IDLE_S", 1.0)
     db = Database.open(str(tmp_path / "a.db"))
     await db.write(create)
     blob = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 700000) INSERT INTO parent SELECT i FROM n")

@@ -28,7 +28,7 @@ BUSY_S = 0.2
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     """A faulty disk; the log is written back every few pages, so that faults meet checkpoints, too."""
-    monkeypatch.setattr("homedex.storage.lanes.CHECKPOINT_PAGES", 8)
+    monkeypatch.setattr("homedex.storage.sqlite_writer.CHECKPOINT_PAGES", 8)
     with faulty_disk() as made:
         yield made
 
@@ -231,7 +231,7 @@ async def fill_up(db: Database, acknowledged: list[int]) -> None:
 async def test_a_disk_that_is_really_full_loses_nothing_and_is_used_again_when_there_is_space(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch, pages: int
 ) -> None:
-    monkeypatch.setattr("homedex.storage.lanes.CHECKPOINT_PAGES", pages)
+    monkeypatch.setattr("homedex.storage.sqlite_writer.CHECKPOINT_PAGES", pages)
     db = Database.open(str(small_disk / "some.db"), readers=1)
     await db.write(ledger.create)
     acknowledged: list[int] = []

@@ -35,10 +35,10 @@ SLOW = text(
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that is done about a large log is done about a small one."""
-    monkeypatch.setattr("homedex.storage.lanes.CHECKPOINT_PAGES", 50)
-    monkeypatch.setattr("homedex.storage.lanes.IDLE_S", 0.05)
-    monkeypatch.setattr("homedex.storage.lanes.WAL_WORTH_CUTTING_BYTES", 1)
-    monkeypatch.setattr("homedex.storage.lanes.WAL_WORTH_A_WARNING_BYTES", 1_000_000)
+    monkeypatch.setattr("homedex.storage.sqlite_writer.CHECKPOINT_PAGES", 50)
+    monkeypatch.setattr("homedex.storage.sqlite_writer.IDLE_S", 0.05)
+    monkeypatch.setattr("homedex.storage.sqlite_writer.WAL_WORTH_CUTTING_BYTES", 1)
+    monkeypatch.setattr("homedex.storage.sqlite_writer.WAL_WORTH_A_WARNING_BYTES", 1_000_000)
 
 
 async def cut(db: Database, limit_s: float = 10) -> bool:
@@ -97,8 +97,8 @@ async def test_a_read_of_ours_that_does_not_end_is_stopped_and_the_log_is_cut(tm
 async def test_what_a_reader_kept_in_the_log_is_written_back_beside_the_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("homedex.storage.lanes.BACKLOG_PAGES", 200)
-    monkeypatch.setattr("homedex.storage.lanes.IDLE_S", 60)  # who is idle does not help here
+    monkeypatch.setattr("homedex.storage.sqlite_writer.BACKLOG_PAGES", 200)
+    monkeypatch.setattr("homedex.storage.sqlite_writer.IDLE_S", 60)  # who is idle does not help here
     db = Database.open(str(tmp_path / "some.db"), readers=1)
     await db.write(ledger.create)
     for process in holding(db.shown):

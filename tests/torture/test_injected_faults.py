@@ -39,7 +39,7 @@ OF_OPENING = {"open", "lock"}
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     """A faulty disk; the log is written back every few pages, so that faults meet checkpoints, too."""
-    monkeypatch.setattr("homedex.storage.lanes.CHECKPOINT_PAGES", 8)
+    monkeypatch.setattr("homedex.storage.sqlite_writer.CHECKPOINT_PAGES", 8)
     with faulty_disk() as made:
         yield made
 

@@ -96,11 +96,6 @@ def _common(stamp: Stamp) -> dict[str, Any]:
     return {"at": stamp.at, "actor": stamp.actor, "run_id": stamp.run_id, "request_id": stamp.request_id}
 
 
-def newest(connection: Connection) -> int | None:
-    """The number of the newest change; None while nothing has ever happened."""
-    return _newest.all(connection, {})[0][0]  # type: ignore[no-any-return]
-
-
 def prune(connection: Connection, *, keep: timedelta, now: datetime) -> int:
     """Forget changes that are older than `keep`; the newest stays, because totals are remembered by its number.
 
@@ -112,7 +107,6 @@ def prune(connection: Connection, *, keep: timedelta, now: datetime) -> int:
 
 _table = table_of(tables.Change)
 _columns = _table.c
-_newest = Prepared(select(func.max(_columns.seq)))
 _fields = {
     "seq": Field(_columns.seq, "number", sortable=True),
     "at": Field(_columns.at, "time"),

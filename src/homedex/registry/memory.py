@@ -55,5 +55,5 @@ def _is_of_sightings(listed: Statements, query: Query, fields: Sequence[str]) ->
 
 
 def newest_change(connection: Connection) -> int | None:
-    """The number of the last change there is."""
+    """The number of the newest change; None while nothing has ever happened."""
     return next(run(connection, "SELECT max(seq) FROM changes"))[0]  # type: ignore[no-any-return]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from homedex.registry import changes, devices
+from homedex.registry import devices
 from homedex.registry.lookup import find_values
+from homedex.registry.memory import newest_change
 from homedex.registry.records import NOUNS, Row
 from homedex.registry.sources import MANUAL
 
@@ -50,7 +51,7 @@ def find_said(connection: Connection, rows: Sequence[Row]) -> Said:
 
     A sample is looked at first. Where less than half of it says nothing new, the others are not looked at.
     """
-    newest = changes.newest(connection)
+    newest = newest_change(connection)
     keys = [row.get("device_id") for row in rows]
     if newest is None or set(map(type, keys)) != {str} or len(set(keys)) != len(rows):  # a later row may undo an earlier one
         return Said(frozenset(), newest)

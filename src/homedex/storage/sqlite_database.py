@@ -18,8 +18,9 @@ from homedex.storage.damage import Damage
 from homedex.storage.database import Database
 from homedex.storage.engine import create_engine
 from homedex.storage.jobs import PROGRESS_STEPS, Job, answer
-from homedex.storage.lanes import Lane, Reader, Writer
+from homedex.storage.lanes import Lane, Reader
 from homedex.storage.sqlite import CACHE_BUDGET_KIB, MEMORY, Options, open_connection, wal_bytes
+from homedex.storage.sqlite_writer import Writer
 
 log = logging.getLogger(__name__)
 
