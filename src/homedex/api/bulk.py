@@ -26,9 +26,10 @@ from homedex.api.deps import (
     without_collector,
 )
 from homedex.errors import Invalid, KeyInUse
-from homedex.registry.changes import Stamp, newest
+from homedex.registry.changes import Stamp
 from homedex.registry.edits import DryRun, Edit, Outcome, apply_bulk, result_of
 from homedex.registry.idempotency import find_answer, keep_answer
+from homedex.registry.memory import newest_change
 from homedex.registry.plain import Said, find_said
 from homedex.storage.database import Database
 
@@ -111,7 +112,7 @@ def _edit_once(  # noqa: PLR0913  (what a request asks)
         known = find_answer(connection, key, digest, now=when.at)
         if known is not None:
             return known[1]
-    if said.places and newest(connection) != said.newest:
+    if said.places and newest_change(connection) != said.newest:
         raise Overtaken
     body = answer(apply_bulk(connection, noun, edits, when, atomic=atomic, dry_run=dry_run), dry_run=False)
     if key is not None:
