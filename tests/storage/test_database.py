@@ -17,7 +17,6 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from homedex.errors import BadSetting, Busy, HomedexError, QueryTimeout, StorageUnavailable
 from homedex.storage.database import Database
-from homedex.storage.lanes import Unfinished
 from homedex.storage.rows import driver
 from homedex.storage.sqlite import wal_bytes
 from homedex.storage.sqlite_writer import Writer
@@ -487,7 +486,7 @@ async def test_a_statement_that_a_function_leaves_unfinished_is_its_own_fault_an
     leave.set()
     said = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
     if statement.startswith("INSERT"):
-        assert [type(one) for one in said] == [Unfinished, RuntimeError, Unfinished]
+        assert [type(one) for one in said] == [StorageUnavailable, RuntimeError, StorageUnavailable]
     assert await db.read(count) == await db.write(increment) - 1
     assert await db.read(count) == sum(isinstance(one, int) for one in said) + 1
 

@@ -32,11 +32,8 @@ def roll_back(connection: Connection) -> None:
 UNFINISHED = "a query function left a statement of the driver unfinished: read its rows to the end, or close its cursor"
 
 
-class Unfinished(StorageUnavailable):
+class Unfinished(Exception):
     """A statement that a function left behind keeps its connection in the middle of something, so another is opened."""
-
-    def __init__(self) -> None:
-        super().__init__("a query function of another request left a statement unfinished. Nothing was written. Try again.")
 
 
 def is_unfinished(raw: apsw.Connection) -> bool:

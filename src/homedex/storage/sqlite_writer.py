@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 from sqlalchemy import Connection, event
 
-from homedex.errors import HomedexError
+from homedex.errors import HomedexError, StorageUnavailable
 from homedex.storage import ending
 from homedex.storage.jobs import Job, Outcome, answer, done_at_once, first_alike, put_back
 from homedex.storage.lanes import UNFINISHED, Lane, Unfinished, check_file, check_same, is_unfinished, roll_back
@@ -37,6 +37,9 @@ BACKLOG_PAGES = 4 * CHECKPOINT_PAGES
 WAL_WORTH_CUTTING_BYTES = 4 * 1024 * 1024
 WAL_WORTH_A_WARNING_BYTES = 64 * 1024 * 1024
 OPTIMIZE_EVERY_S = 3600.0
+
+
+NOT_THEIRS = "a query function of another request left a statement unfinished. Nothing was written. Try again."
 
 
 class Undone(Exception):
@@ -108,7 +111,8 @@ class Writer(Lane):
                 self._run(deque(jobs), connection)
                 check_same(connection, raw)
             except BaseException as error:
-                answer((job, None, self.damage.meaning(error)) for job in jobs)
+                told = StorageUnavailable(NOT_THEIRS) if isinstance(error, Unfinished) else self.damage.meaning(error)
+                answer((job, None, told) for job in jobs)
                 if not ended:  # a new connection would wait for an end of the queue that has come already
                     raise
         if self._relief is not None:
