@@ -1,16 +1,19 @@
 """Settings: every knob once, with its unit in the name. Environment variables only; nothing is read at import."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PREFIX = "HOMEDEX_"
+
 
 class Settings(BaseSettings):
     """What can be set from outside. Each is the environment variable `HOMEDEX_` and its name, except DATABASE_URL."""
 
-    model_config = SettingsConfigDict(env_prefix="HOMEDEX_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     database_url: str = Field(
         default="sqlite:///./data/app.db", validation_alias="DATABASE_URL", description="where the registry is kept"
@@ -67,3 +70,18 @@ class Settings(BaseSettings):
 
 def _split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def unknown_settings(environment: Mapping[str, str]) -> list[str]:
+    """The variables that look like settings of Homedex and are none, each with the nearest one that is."""
+    from difflib import get_close_matches  # noqa: PLC0415  (2 ms, and few commands ask)
+
+    known = [name.upper() for name in Settings.model_fields if name != "database_url"]
+    given = sorted(name for name in environment if name.startswith(PREFIX))
+    found = []
+    for name in given:
+        word = name.removeprefix(PREFIX).upper()
+        near = get_close_matches(word, known, 1)
+        if word not in known:
+            found.append(f"{name} (did you mean {PREFIX}{near[0]}?)" if near else name)
+    return found

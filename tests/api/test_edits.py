@@ -233,3 +233,12 @@ def test_views_show_the_members_asked_for(home: TestClient) -> None:
     assert get(home, "entities/light.lamp?fields=id&expand=device")["device"]["name"] == "Lamp"
     assert get(home, "areas/hall?fields=name") == {"name": "Hall"}
     assert get(home, "sources/home?fields=kind") == {"kind": "home_assistant"}
+
+
+def test_an_area_that_two_sources_have_is_changed_there(client: TestClient) -> None:
+    for source_id in ("one", "two"):
+        observed = Observation(source_id, "home_assistant", source_id, [{"area_id": "k", "name": "K"}])
+        write(client, apply_sync, observed, allow_removals=True, now=NOW)
+    for answer in (client.patch(f"{V1}/areas/k", json={"name": "L"}), client.delete(f"{V1}/areas/k")):
+        assert answer.status_code == 409
+        assert answer.json()["detail"] == "the area 'k' belongs to several sources, and is changed there."

@@ -1,6 +1,7 @@
 """What every request goes through: its id, who may ask, how much may be sent, and what is logged."""
 
 import asyncio
+import gzip
 import io
 import json
 import logging
@@ -231,3 +232,13 @@ def test_the_service_answers_no_other_name_than_its_own(registry_file: Path) -> 
         assert service.ask("GET", "/livez")[0] == 200
         status, problem = service.ask("GET", "/livez", headers={"host": "evil.example"})
     assert (status, problem["type"]) == (400, "/problems/host-not-allowed")
+
+
+def test_a_body_in_a_content_coding_is_415_that_names_it(client: TestClient) -> None:
+    packed = gzip.compress(b'{"name": "A"}')
+    for coding, status in (("gzip", 415), ("identity", 201)):
+        body = packed if coding == "gzip" else b'{"name": "A"}'
+        headers = {"content-type": "application/json", "content-encoding": coding}
+        answer = client.put("/api/v1/devices/a", content=body, headers=headers)
+        assert answer.status_code == status
+        assert status != 415 or "came as gzip" in answer.json()["detail"]

@@ -146,3 +146,27 @@ def test_a_registry_on_a_server_is_backed_up_and_restored_to_a_file_and_back(
         ]
     tables = [json.loads(one.stdout)["tables"] for one in sums]
     assert tables[1:] == tables[:1] * 3
+
+
+def test_registries_in_one_folder_have_backups_of_their_own(home: Path, migrated: Path) -> None:
+    other = Path(shutil.copy(migrated, home.with_name("Other one.db")))
+    for path in (home, other):
+        assert homedex("backup", path=path).returncode == 0
+    one, another = (json.loads(homedex("backup", "list", "--json", path=path).stdout) for path in (home, other))
+    assert len(one) == len(another) == 1
+    assert one[0]["name"] != another[0]["name"]
+    assert {file.name for file in (home.parent / "backups").glob("*.zst")} == {one[0]["name"], another[0]["name"]}
+    assert homedex("backup", "prune", "--keep", "1", path=other).stdout == "1 backups are kept.\n"
+    assert json.loads(homedex("backup", "list", "--json", path=home).stdout) == one
+
+
+def test_where_there_is_no_registry_no_folder_is_made(tmp_path: Path) -> None:
+    missing = tmp_path / "typo" / "app.db"
+    assert homedex("backup", path=missing).returncode == 7
+    assert homedex("backup", "prune", path=missing).returncode == 0
+    assert not missing.parent.exists()
+
+
+def test_a_setting_of_backups_without_meaning_is_named(home: Path) -> None:
+    refused = homedex("backup", "list", path=home, settings={"HOMEDEX_BACKUP_KEEP": "x"})
+    assert (refused.returncode, refused.stderr.startswith("Bad setting: HOMEDEX_BACKUP_KEEP='x'")) == (2, True)

@@ -12,10 +12,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+import released
 from homedex.storage.sqlite import open_connection
 from service import Service, environment, homedex
 
@@ -265,3 +267,63 @@ def test_a_read_only_folder_is_said(filled: Path) -> None:
     done = homedex("import", "home-assistant", HOME, path=filled, prefix=unprivileged)
     filled.parent.chmod(0o755)
     assert (done.returncode, done.stderr.count("\n")) == (7, 1), done.stderr
+
+
+def test_who_only_reads_or_tries_leaves_an_older_registry_as_it_is(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    released.load_file("0001", path)
+    before = path.read_bytes()
+    for words in (("devices",), ("export", str(tmp_path / "x")), ("import", "home-assistant", HOME, "--dry-run")):
+        refused = homedex(*words, path=path)
+        assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (7, "", 1)
+        assert "Run `homedex migrate`" in refused.stderr
+    assert path.read_bytes() == before
+    assert not (path.parent / "backups").exists()
+
+
+def test_a_new_registry_is_for_this_user_alone(path: Path) -> None:
+    assert homedex("import", "home-assistant", HOME, path=path).returncode == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_name_cannot_paint_over_a_terminal(path: Path, tmp_path: Path) -> None:
+    home = tmp_path / ".storage"
+    shutil.copytree(HOME, home)
+    file = home / "core.device_registry"
+    said = json.loads(file.read_text())
+    said["data"]["devices"][0]["name"] = "\x1b[31m red \u202e\n"
+    file.write_text(json.dumps(said))
+    assert homedex("import", "home-assistant", str(home), path=path).returncode == 0
+    table = homedex("devices", "--format", "table", "--fields", "name", path=path).stdout
+    assert "\\x1b[31m red \\u202e\\n" in table
+    assert "\x1b" not in table
+
+
+def test_who_has_read_enough_may_go(path: Path) -> None:
+    assert homedex("import", "home-assistant", HOME, path=path).returncode == 0
+    command = [sys.executable, "-m", "homedex", "changes"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(path)) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(20), process.stderr.read()) == (0, b"")
+
+
+def test_a_csv_of_nothing_has_its_header(path: Path) -> None:
+    assert homedex("import", "home-assistant", HOME, path=path).returncode == 0
+    nothing = homedex("devices", "--area-id", "nowhere", "--csv", "--fields", "name,model", path=path)
+    assert nothing.stdout.splitlines() == ["name,model"]
+
+
+def test_the_demo_takes_another_port_also_where_its_address_is_a_name(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        with suppress(OSError):  # somebody else may have it
+            taken.bind(("127.0.0.1", 8000))
+            taken.listen()
+        command = [sys.executable, "-m", "homedex", "demo"]
+        kept = environment(tmp_path / "none.db", HOMEDEX_HOST="localhost")
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=kept, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("A made-up home")
+            process.terminate()

@@ -84,3 +84,9 @@ def test_what_this_user_may_not_do_is_said_and_the_rest_is_looked_at(path: Path,
     done = homedex("doctor", path=path, prefix=unprivileged)
     path.parent.chmod(0o700)
     assert (done.returncode, said in done.stdout, "ok       integrity" in done.stdout) == (21, True, True), done.stdout
+
+
+def test_a_setting_that_is_none_is_named_with_the_nearest(path: Path) -> None:
+    said = homedex("doctor", path=path, settings={"HOMEDEX_WORKER": "4", "HOMEDEX_NOPE": "1"}).stdout
+    assert "warning  settings" in said
+    assert "HOMEDEX_NOPE, HOMEDEX_WORKER (did you mean HOMEDEX_WORKERS?)" in said

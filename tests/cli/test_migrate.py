@@ -206,7 +206,7 @@ def test_an_older_registry_on_a_server_is_backed_up_as_it_is_before_it_is_touche
         done = homedex("migrate", path=tmp_path, settings=here | newer | places["safe"])
         assert done.returncode == 0, done.stderr
         assert look(url, schema_revision) == NEXT
-    (made,) = json.loads(homedex("backup", "list", "--json", path=tmp_path, settings=places["safe"]).stdout)
+    (made,) = json.loads(homedex("backup", "list", "--json", path=tmp_path, settings=here | places["safe"]).stdout)
     said = (made["reason"], made["schema_revision"], made["engine"], bool(made["verified_at"]))
     assert said == ("upgrade", schema.head(), "postgresql", True)
     assert made["tables"] == json.loads(wanted.stdout)["tables"]

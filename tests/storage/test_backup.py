@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from homedex import __version__
 from homedex.errors import BadBackup, BadSetting, Busy, Conflict, DatabaseTooNew, NotFound, StorageFull, StorageUnavailable
 from homedex.registry import schema
+from homedex.registry.backups import Backups
 from homedex.storage import backup as making
 from homedex.storage import backup_file, migrate
 from homedex.storage.backup_file import Manifest, read_manifest, unpack
@@ -195,7 +196,7 @@ def test_two_at_once_do_not_write_at_once(home: Path, folder: BackupFolder) -> N
     running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     answers = [process.communicate(timeout=60)[0] for process in running]
     assert sorted('"new": true' in answer for answer in answers) == [False, False, True]
-    assert len(folder.all()) == 1
+    assert len(Backups(str(home), folder.path).folder.all()) == 1
 
 
 def test_the_time_of_a_backup_is_that_when_its_turn_has_come(home: Path, folder: BackupFolder) -> None:

@@ -127,6 +127,9 @@ def media_type(request: Request, kinds: tuple[str, ...]) -> str:
         raise UnsupportedMediaType(
             f"the body must be sent as {' or '.join(kinds)}, and came as {kind[:100] or 'nothing in particular'}."
         )
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in {"", "identity"}:
+        raise UnsupportedMediaType(f"the body must be sent as it is, without a content coding, and came as {coding[:100]}.")
     return kind
 
 

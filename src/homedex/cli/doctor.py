@@ -1,6 +1,7 @@
 """The command that looks whether all is well."""
 
 import json
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,6 +41,7 @@ def doctor(
 def _findings() -> "list[Finding]":
     """A setting without meaning is a finding, too; only a DATABASE_URL without meaning leaves nothing to look at."""
     from homedex.cli.wire import backups_of, load_settings, registry_url
+    from homedex.config import unknown_settings
     from homedex.errors import BadSetting
     from homedex.registry.checkup import examine
     from homedex.registry.findings import Finding
@@ -51,7 +53,13 @@ def _findings() -> "list[Finding]":
         backups = backups_of(settings, target)
     except BadSetting as error:
         return [Finding("settings", error.detail, "error", error.advice), *examine(target)]
-    return [Finding("settings", "all have a meaning"), *examine(target, synchronous=settings.synchronous, backups=backups)]
+    unknown = unknown_settings(os.environ)
+    said = Finding("settings", "all have a meaning")
+    if unknown:
+        said = Finding(
+            "settings", f"no such setting: {', '.join(unknown)}", "warning", "Correct or remove it; the README lists them all."
+        )
+    return [said, *examine(target, synchronous=settings.synchronous, backups=backups)]
 
 
 def _print(findings: "list[Finding]") -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from homedex.cli.terminal import plain
 from homedex.errors import BadSetting, PlanHeld
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def import_export(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Wh
         async with registry(create=True) as database:
             written, rejections = await database.write(bring_back, rows, Stamp(datetime.now(UTC), "import"))
         for rejection in rejections[:SHOWN]:
-            typer.echo(f"not used: {rejection.kind} {rejection.id}: {rejection.reason}", err=True)
+            typer.echo(plain(f"not used: {rejection.kind} {rejection.id}: {rejection.reason}"), err=True)
         if len(rejections) > SHOWN:
             typer.echo(f"… and {len(rejections) - SHOWN} more that were not used", err=True)
         for noun, stated in rows.items():
@@ -170,7 +171,7 @@ async def _observe_and_sync(observe: Observe, *, dry_run: bool, allow_removals: 
 
 def _print_plan(plan: "Plan", *, dry_run: bool, file: str) -> None:
     for rejection in plan.rejections[:SHOWN]:
-        typer.echo(f"not used: {rejection.kind} {rejection.id}: {rejection.reason}", err=True)
+        typer.echo(plain(f"not used: {rejection.kind} {rejection.id}: {rejection.reason}"), err=True)
     if len(plan.rejections) > SHOWN:
         typer.echo(f"… and {len(plan.rejections) - SHOWN} more that were not used", err=True)
     if dry_run:
@@ -179,6 +180,8 @@ def _print_plan(plan: "Plan", *, dry_run: bool, file: str) -> None:
     for noun, counts in plan.counts().items():
         said = ", ".join(f"{count} {fate}" for fate, count in counts.items() if count) or "none"
         typer.echo(f"{noun}: {said}")
+    if plan.rejections:
+        typer.echo(f"not used: {len(plan.rejections)} records")
     if plan.moved:
         typer.echo(f"ids: {len(plan.moved)} old ones led to the devices that continue them")
     where = "" if dry_run else f" in {file}"
@@ -193,7 +196,7 @@ def _print_changes(plan: "Plan") -> None:
         lines += [f"restore {noun} {change.key}" for change in kind.restore]
         lines += [f"remove {noun} {removed}" for removed in kind.remove]
         for line in lines[:SHOWN]:
-            typer.echo(line)
+            typer.echo(plain(line))
         if len(lines) > SHOWN:
             typer.echo(f"… and {len(lines) - SHOWN} more of that kind")
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from homedex.cli.terminal import plain
 from homedex.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -115,11 +117,15 @@ def _list(listing: "Listing", words: Sequence[str], columns: Sequence[str], *, f
     form = form or ("table" if sys.stdout.isatty() else "ndjson")
     printers = {"table": _print_table, "csv": _print_csv, "ndjson": _print_lines, "json": _print_json}
     shown = query.fields or columns
-    asyncio.run(_print(printers[form], listing, query, shown, limit))
+    try:
+        asyncio.run(_print(printers[form], listing, query, shown, limit))
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has enough, such as `head`; what Python would still flush at its end goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _print(
-    printer: "Callable[[Iterator[str], Listing, Sequence[str]], None]",
+    printer: "Callable[[Iterator[str], Listing, Query, Sequence[str]], None]",
     listing: "Listing",
     query: "Query",
     columns: Sequence[str],
@@ -129,7 +135,7 @@ async def _print(
     from homedex.registry.exports import whole
 
     def print_all(connection: "Connection") -> None:
-        printer(islice(whole(connection, listing, query), limit), listing, [*columns, *query.expand])
+        printer(islice(whole(connection, listing, query), limit), listing, query, [*columns, *query.expand])
 
     async with registry(create=False) as database:
         await database.read(print_all)
@@ -140,26 +146,23 @@ def _print_lines(rows: Iterator[str], *_: Any) -> None:
         sys.stdout.write(f"{row}\n")
 
 
-def _print_json(rows: Iterator[str], listing: "Listing", _: Any) -> None:
+def _print_json(rows: Iterator[str], listing: "Listing", *_: Any) -> None:
     sys.stdout.write(f'{{"{listing.noun}":[')
     for place, row in enumerate(rows):
         sys.stdout.write(f",\n{row}" if place else f"\n{row}")
     sys.stdout.write("\n]}\n")
 
 
-def _print_csv(rows: Iterator[str], *_: Any) -> None:
+def _print_csv(rows: Iterator[str], listing: "Listing", query: "Query", _: Sequence[str]) -> None:
     import csv
 
-    from homedex.registry.exports import cells
+    from homedex.registry.exports import cells, header
 
-    writer = csv.writer(sys.stdout)
-    for place, row in enumerate(map(json.loads, rows)):
-        if place == 0:
-            writer.writerow(row)
-        writer.writerow(cells(row))
+    sys.stdout.write(header(listing, query).decode())
+    csv.writer(sys.stdout).writerows(cells(row) for row in map(json.loads, rows))
 
 
-def _print_table(rows: Iterator[str], listing: "Listing", columns: Sequence[str]) -> None:
+def _print_table(rows: Iterator[str], listing: "Listing", _: "Query", columns: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -173,4 +176,4 @@ def _print_table(rows: Iterator[str], listing: "Listing", columns: Sequence[str]
 def _shown(value: Any) -> str:
     if value is None:
         return ""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
+    return plain(json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value))

@@ -42,7 +42,6 @@ def demo() -> None:
     """Serve a scratch registry with a made-up home: 240 devices in 12 areas, 1,400 entities, always the same."""
     end_in_order()
     import asyncio
-    import ipaddress
     import tempfile
 
     from homedex.cli.wire import lane_settings, load_settings
@@ -55,7 +54,7 @@ def demo() -> None:
     try:
         listening = listen(settings)
     except BadSetting:
-        if "HOMEDEX_PORT" in os.environ or not ipaddress.ip_address(settings.host).is_loopback:
+        if "HOMEDEX_PORT" in os.environ:
             raise
         listening = listen(settings.model_copy(update={"port": 0}))  # `serve` runs already: any other port will do
     with tempfile.TemporaryDirectory(prefix="homedex-demo-") as folder:
@@ -176,17 +175,21 @@ def address(settings: "Settings", listening: "socket.socket") -> str:
 def run(settings: "Settings", target: str, listening: "socket.socket") -> None:
     """Serve a registry, in a file or on a server, until told to stop: in this process, or in several that it starts."""
     import gc
+    import logging
     import signal
     from functools import partial
 
     from homedex.api import logs
     from homedex.cli.wire import backup_dir, backups_of
     from homedex.cli.workers import Workers
+    from homedex.config import unknown_settings
     from homedex.registry import schema
     from homedex.storage.damage import Damage
 
     served = Served(settings, target, listening, address(settings, listening), backups_of(settings, target), Damage(target))
     logs.configure(settings.log_level, settings.log_format)
+    for name in unknown_settings(os.environ):
+        logging.getLogger(__name__).warning("there is no such setting as %s", name)
     schema.upgrade(target, backup_dir=backup_dir(settings))
     import homedex.api.app  # noqa: F401  (once, before there are several)
 

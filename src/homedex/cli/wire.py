@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,8 @@ def registry_target(settings: Settings, *, create: bool) -> str:
             raise StorageUnavailable(
                 f"the folder {Path(path).parent} cannot be made: {error.strerror}. Make it, or correct DATABASE_URL."
             ) from error
+        with suppress(OSError):  # it is there, or cannot be made, which is said better when it is opened
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     elif not os.path.exists(path):  # noqa: PTH110  (pathlib raises for a name that is too long)
         raise StorageUnavailable(
             f"there is no registry at {path}. Make one with `homedex serve` or `homedex import`, or set DATABASE_URL."
@@ -72,16 +74,20 @@ async def registry(*, create: bool, scratch: bool = False) -> AsyncIterator[Data
 
     Args:
         create: make the file if it is not there.
-        scratch: if it is not there, open an empty one in a temporary folder instead, so that a dry run leaves nothing.
+        scratch: for a dry run, which leaves no trace: if there is none, open an empty one in a temporary folder, and change nothing
+            in one that is there.
     """
     settings = load_settings()
     one = {"pool_size" if is_postgresql(target_of(settings.database_url)) else "readers": 1}
     lanes = lane_settings(settings) | one | {"read_deadline_s": None, "write_deadline_s": None}
     wanted = target_of(settings.database_url)
-    with tempfile.TemporaryDirectory(prefix="homedex-") as folder:
-        missing = scratch and not is_postgresql(wanted) and not os.path.exists(wanted)  # noqa: ASYNC240, PTH110  (pathlib raises for a name that is too long)
-        path = f"{folder}/scratch.db" if missing else registry_target(settings, create=create)
-        database = schema.open_registry(path, backup_dir=backup_dir(settings), **lanes)
+    missing = scratch and not schema.is_there(wanted)
+    with tempfile.TemporaryDirectory(prefix="homedex-") if missing else nullcontext() as folder:
+        path = f"{folder}/scratch.db" if missing else registry_target(settings, create=create and not scratch)
+        if missing or (create and not scratch):
+            database = schema.open_registry(path, backup_dir=backup_dir(settings), **({} if missing else lanes))
+        else:
+            database = schema.open_as_it_is(path, **lanes)
         try:
             yield database
         finally:
@@ -93,7 +99,11 @@ def backups_of(settings: Settings, target: str) -> "Backups":
     from homedex.registry.backups import Backups, interval
     from homedex.storage.backup_folder import Keep
 
-    return Backups(target, backup_dir(settings), every=interval(settings.backup_schedule), keep=Keep.parse(settings.backup_keep))
+    try:
+        keep = Keep.parse(settings.backup_keep)
+    except BadSetting as error:
+        raise BadSetting(f"HOMEDEX_BACKUP_KEEP={settings.backup_keep!r}: {error.detail}") from None
+    return Backups(target, backup_dir(settings), every=interval(settings.backup_schedule), keep=keep)
 
 
 def backup_dir(settings: Settings) -> Path | None:

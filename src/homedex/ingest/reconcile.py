@@ -177,7 +177,7 @@ def check_guard(plan: Plan, *, allow_removals: bool) -> None:
         if count > harmless and count > GUARDED_SHARE * present:
             raise PlanHeld(
                 f"{count} of {present} {kind} of the source {plan.source_id!r} would be removed, so nothing was "
-                "written. If they are really gone, repeat it with removals allowed; otherwise see why the source does "
+                "written. If they are really gone, repeat it with --allow-removals; otherwise see why the source does "
                 "not list them.",
                 kind=kind,
                 removals=count,

@@ -1,6 +1,7 @@
 """The backups of one registry: made by a process of their own while the service runs, on a schedule, and pruned."""
 
 import asyncio
+import hashlib
 import json
 import logging
 import os
@@ -13,6 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from sqlalchemy import make_url
+
 from homedex.errors import BadSetting, Busy, HomedexError, StorageUnavailable, read
 from homedex.registry import schema
 from homedex.storage.backup_folder import Backup, BackupFolder, Keep
@@ -22,7 +25,7 @@ from homedex.storage.urls import is_postgresql
 
 log = logging.getLogger(__name__)
 
-PROGRAM = "homedex"
+PROGRAM, USUAL = "homedex", "app"
 NAMED = {"hourly": timedelta(hours=1), "daily": timedelta(days=1), "weekly": timedelta(weeks=1)}
 UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 VERIFIED_EVERY = timedelta(weeks=1)
@@ -49,7 +52,7 @@ class Backups:
     def __init__(self, target: str, folder: Path | None, *, every: timedelta | None = None, keep: Keep | None = None) -> None:
         beside = Path("data") if is_postgresql(target) else Path(target).parent
         self.target, self.every = target, every
-        self.folder = BackupFolder(folder or beside / "backups", PROGRAM)
+        self.folder = BackupFolder(folder or beside / "backups", name_of(target))
         self.keep = keep or Keep(1, {"d": 7, "w": 4, "m": 12})
         self.trouble_said = Notice()
         """Why the last scheduled backup was not made; None when it was."""
@@ -187,6 +190,22 @@ class Backups:
         if newest is not None and (newest.verified_at is None or now - newest.verified_at > VERIFIED_EVERY):
             await self.verify(newest.name)
         return seen
+
+
+def name_of(target: str) -> str:
+    """What the names of a registry's backups begin with, so that others may have theirs in the same folder.
+
+    It is `homedex` for `app.db`, `homedex-` and its name for another file, or its server's name and its own for one on a server.
+    """
+    if is_postgresql(target):
+        url = make_url(target)
+        said = "-".join(str(part) for part in ("server", url.host, url.port, url.database) if part)
+    else:
+        said = Path(target).name.removesuffix(".db")
+    slug = re.sub("[^a-z0-9]+", "-", said.lower()).strip("-")
+    if slug != said:  # two names may be alike in small letters
+        slug = f"{slug[:40]}-{hashlib.blake2s(said.encode(errors='surrogateescape'), digest_size=3).hexdigest()}".lstrip("-")
+    return PROGRAM if slug == USUAL else f"{PROGRAM}-{slug}"
 
 
 def is_due(newest: Backup | None, now: datetime, every: timedelta) -> bool:

@@ -289,6 +289,8 @@ class _Wave:
             own = [row for row in present if row["source_id"] == MANUAL and self.noun == "areas"] or present
             if len(own) != 1:
                 sources = sorted(row["source_id"] for row in rows)
+                if self.noun == "areas":
+                    raise Conflict(f"the area {edit.key!r} belongs to several sources, and is changed there.", sources=sources)
                 raise Conflict(f"{edit.key!r} is in several sources. Say which by source_id.", sources=sources)
             return own[0]
         return rows[0] if rows else None

@@ -1,13 +1,16 @@
 """The registry's schema in a file: where its migrations are, and the number that marks the file as ours."""
 
+import os
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import homedex
+from homedex.errors import StorageUnavailable
 from homedex.storage import migrate
 from homedex.storage.database import Database
+from homedex.storage.urls import is_postgresql, shown
 
 if TYPE_CHECKING:
     from homedex.storage.migration_plan import Plan
@@ -46,6 +49,37 @@ def plan(target: str) -> "Plan":
     from homedex.storage import migration_plan  # noqa: PLC0415  (only who asks for it needs it)
 
     return migration_plan.plan(target, MIGRATIONS, application_id=APPLICATION_ID)
+
+
+def is_there(target: str) -> bool:
+    """Whether there is a registry, of whatever schema; writes nothing."""
+    from homedex.storage.looking import look, schema_revision  # noqa: PLC0415  (the service needs it not)
+
+    is_file = not is_postgresql(target)
+    if is_file and (not os.path.exists(target) or os.path.getsize(target) == 0):  # noqa: PTH110, PTH202  (pathlib raises for a long name)
+        return False
+    return look(target, schema_revision) is not None
+
+
+def open_as_it_is(target: str, **settings: Any) -> Database:
+    """A registry that is at the newest schema already, for who only reads.
+
+    Raises:
+        StorageUnavailable: it is older, or none yet; nothing was written.
+        DatabaseTooNew: it is newer.
+    """
+    from homedex.storage.looking import look, schema_revision  # noqa: PLC0415  (the service needs it not)
+
+    found, newest = look(target, schema_revision), head()
+    if found is None:
+        raise StorageUnavailable(f"there is no registry in {shown(target)} yet. Make one with `homedex serve` or `homedex import`.")
+    if found != newest:
+        migrate.refuse_newer(shown(target), found, MIGRATIONS)
+        raise StorageUnavailable(
+            f"the registry in {shown(target)} has schema {found}, and {newest} is wanted. "
+            "Run `homedex migrate`, which backs it up first. Nothing was changed."
+        )
+    return Database.open(target, application_id=APPLICATION_ID, **settings)
 
 
 def open_registry(target: str, *, backup_dir: Path | None = None, **settings: Any) -> Database:

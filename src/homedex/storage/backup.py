@@ -81,6 +81,8 @@ def create(  # noqa: PLR0913  (each is said by who asks for it)
         BadBackup: what was made is not right, and was thrown away: the database itself is damaged, or the disk is.
         Busy: another process works on the backups there.
     """
+    with faults(folder.path):
+        _size(source)  # for what is not there no folder is made
     with faults(folder.path), folder.locked(wait=wait):
         at = clock()
         newest = folder.newest(not_after=at)

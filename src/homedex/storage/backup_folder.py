@@ -17,7 +17,8 @@ from homedex.errors import BadBackup, BadSetting, Busy, NotFound, StorageFull, S
 from homedex.storage.backup_file import Manifest, read_manifest, written
 
 PROGRAM = re.compile(r"[a-z][a-z0-9-]*")
-NAME = re.compile(PROGRAM.pattern + r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(-\d+)?\.db\.zst")
+WHEN = r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(-\d+)?\.db\.zst"
+NAME = re.compile(PROGRAM.pattern + WHEN)
 SUFFIX = ".db.zst"
 UNFINISHED = ".unfinished-"
 LOCK, VERIFIED = ".lock", ".verified.json"
@@ -64,6 +65,8 @@ class Backup:
 class BackupFolder:
     """A folder of backups; made, for this user alone, when the first is written, and the one that it lies in with it.
 
+    Several databases may have theirs in one folder, each under a `program` of its own: listed, compared and pruned are this one's.
+
     Args:
         path: the folder.
         program: what the names of the files begin with: small letters, digits, hyphens.
@@ -75,6 +78,7 @@ class BackupFolder:
         if not PROGRAM.fullmatch(program):
             raise BadSetting(f"the names of backups cannot begin with {program!r}: only with a-z, then a-z, 0-9 and hyphens.")
         self.path, self.program = Path(path), program
+        self._own = re.compile(re.escape(program) + WHEN)
 
     # --- what is there ---
 
@@ -97,7 +101,7 @@ class BackupFolder:
         return None
 
     def get(self, name: str) -> Backup:
-        """A backup by its name.
+        """A backup by its name, also one of another database: who names it means it.
 
         Raises:
             NotFound: there is none of that name.
@@ -109,7 +113,7 @@ class BackupFolder:
 
     def _names(self) -> list[str]:
         try:
-            names = [name for name in os.listdir(self.path) if NAME.fullmatch(name)]  # noqa: PTH208  (names are what is wanted)
+            names = [name for name in os.listdir(self.path) if self._own.fullmatch(name)]  # noqa: PTH208  (names are what is wanted)
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -194,8 +198,9 @@ class BackupFolder:
         if backup.manifest is None:  # what is wrong can be seen without
             return backup
         record = {"at": written(at), "sha256": backup.manifest.sha256} | ({"problem": problem} if problem else {})
-        there = set(self._names())
-        self._write_verified({name: kept for name, kept in self._verified().items() if name in there} | {name: record})
+        self._write_verified(
+            {name: kept for name, kept in self._verified().items() if (self.path / name).exists()} | {name: record}
+        )
         return self._look(backup.path, record)
 
     def _verified(self) -> dict[str, Any]:
@@ -219,6 +224,8 @@ class BackupFolder:
         Raises:
             Busy: another process works on the backups here.
         """
+        if not self.path.exists():
+            return []
         with self.locked():
             names = [backup.name for backup in self.superfluous(keep, now=now)]
             for name in [] if dry_run else names:

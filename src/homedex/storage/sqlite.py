@@ -295,7 +295,9 @@ def _not_there(path: str) -> str | None:
         return f"{path} cannot be reached: {error.strerror}. Check that this user may enter its folder."
     except OSError:
         if os.path.isdir(folder):  # noqa: PTH112
-            return f"there is no file at {path}. {PUT_BACK}"
+            may_write = os.access(folder, os.W_OK | os.X_OK)
+            what_to_do = PUT_BACK if may_write else f"This user may make none in {folder}: change its owner or its rights."
+            return f"there is no file at {path}. {what_to_do}"
         return f"the folder {folder} does not exist. Create it, or correct DATABASE_URL."
     return None
 
