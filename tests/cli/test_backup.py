@@ -59,6 +59,7 @@ def test_a_backup_is_made_listed_verified_restored_and_pruned(home: Path, tmp_pa
     assert "there already" in again.stderr
     back = homedex("backup", "restore", file.name, path=home)
     assert "kept at" in back.stdout
+    assert "error" not in homedex("doctor", path=home).stdout
     assert devices(home) == ["boiler"]
 
     pruned = homedex("backup", "prune", "--keep", "1", "--dry-run", path=home)

@@ -7,16 +7,21 @@ import json
 import shutil
 import socket
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import Connection
 
 from homedex.api.app import create_app, openapi_document
+from homedex.ingest.exported import write_export
 from homedex.registry import schema
 from homedex.registry.changes import Stamp
+from homedex.registry.pages import Listing
+from homedex.registry.queries import Query
 from homedex.registry.records import write_moves
 from homedex.storage.sqlite import open_connection
 from service import Service, homedex
@@ -197,3 +202,23 @@ def test_what_is_no_request_is_answered_as_every_other_error_is(home: Path, tmp_
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: application/problem+json" in head
     assert json.loads(body)["type"] == "/problems/bad-request"
+
+
+def test_an_export_that_is_broken_off_leaves_the_one_before_as_it_was(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_off(_: Connection, listing: Listing, __: Query) -> Iterator[str]:
+        yield "{}"
+        if listing.noun == "entities":
+            raise KeyboardInterrupt
+
+    async def export() -> None:
+        async with schema.open_registry(str(home)) as database:
+            await database.read(write_export, tmp_path)
+
+    asyncio.run(export())
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    monkeypatch.setattr("homedex.ingest.exported.whole", broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(export())
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before

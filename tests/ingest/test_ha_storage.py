@@ -438,3 +438,27 @@ def test_the_generated_home_is_of_the_size_asked_for_and_the_same_for_the_same_s
 
     assert (len(first.devices), len(first.entities), first.rejections) == (200, 900, [])
     assert first == second
+
+
+def test_a_rejected_entity_without_an_id_is_known_by_what_it_would_have(tmp_path: Path) -> None:
+    observed = read(write_home(tmp_path, entity_registry=[{"entity_id": "light.x", "unique_id": []}]))
+    assert [rejection.id for rejection in observed.rejections] == ["home/light.x"]
+
+
+def test_what_is_in_no_file_is_not_said(tmp_path: Path) -> None:
+    device = {"id": "d1", "config_entry_id": "e1", "identifiers": [["mqtt", "x"]]}
+    folder = write_home(tmp_path, device_registry=[device])
+    assert read(folder).devices[0]["integration"] == "mqtt"
+    (folder / ".storage" / "core.config_entries").unlink()
+    observed = read(folder)
+    assert "integration" not in observed.devices[0]
+    assert observed.extra is not None
+    assert observed.extra.keys() == {"storage_versions"}
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1E+999", "1" + "0" * 400 + ".0"])
+def test_a_number_beyond_the_largest_there_is_says_nothing(number: str) -> None:
+    text = f'[{{"id": "d{{}}", "n": {number}, "m": 1e300}}]'
+    assert read_json(text.encode()) == [{"id": "d{}", "n": None, "m": 1e300}]
+    raw = f'{{"version": 1, "data": {{"entities": [\n{{"id": "x1", "entity_id": "light.x", "n": {number}}},\n{{"id": "x2"}}\n]}}}}'
+    assert next(iter(stream_records(raw.encode(), "entities")))["n"] is None

@@ -437,3 +437,12 @@ def test_the_address_may_be_given_as_people_write_it(given: str, address: str) -
 def test_an_address_without_meaning_is_refused(given: str) -> None:
     with pytest.raises(BadSource, match="http://host:8123"):
         websocket_url(given)
+
+
+async def test_a_state_makes_no_other_entity_of_one_whose_record_was_rejected() -> None:
+    record = {"id": "e1", "entity_id": "light.kitchen", "platform": "hue", "unique_id": ["no", "text"]}
+    states: list[Any] = [{"entity_id": entity_id, "attributes": {}} for entity_id in ("light.kitchen", "zone.home")]
+    answers: dict[str, Any] = {"config_entries/get": [], "config/area_registry/list": [], "config/device_registry/list": []}
+    observed = await read(FakeHome(answers | {"config/entity_registry/list": [record], "get_states": states}))
+    assert [row["entity_id"] for row in observed.entities] == ["zone.home"]
+    assert [rejection.id for rejection in observed.rejections] == ["e1"]

@@ -344,3 +344,12 @@ def test_devices_that_live_on_under_a_new_id_do_not_count_as_removed() -> None:
 
     assert len(plan.devices.remove) == 20
     check_guard(plan, allow_removals=False)
+
+
+def test_a_source_that_a_repair_has_rebuilt_is_of_the_kind_that_lists_it() -> None:
+    rebuilt = {"source_id": "home", "kind": "file", "name": "home", "state": "never", "extra": {}}
+    plan = reconcile(Have(source=rebuilt), observed())
+    assert plan.update_source is not None
+    assert plan.update_source.after["kind"] == "home_assistant"
+    with pytest.raises(Conflict):
+        reconcile(Have(source=rebuilt | {"state": "ok"}), observed())

@@ -268,6 +268,21 @@ def test_numbers_that_lost_changes_had_are_not_given_out_again(home: Path, damag
     assert max(rows_of(tmp_path / "new.db")["changes"]) < last
 
 
+def test_numbers_are_not_given_out_again_when_all_changes_are_lost(home: Path, damaged: Path, tmp_path: Path) -> None:
+    for page in pages_of(damaged, "changes", "leaf"):
+        spoil(damaged, page, "blank")
+    repair(str(damaged), tmp_path / "new.db")
+    assert not rows_of(tmp_path / "new.db")["changes"]
+    connection = open_connection(str(tmp_path / "new.db"))
+    connection.execute(
+        "INSERT INTO changes (at, kind, source_id, key, action, actor) "
+        "SELECT created_at, 'device', source_id, device_id, 'update', 'x' FROM devices LIMIT 1"
+    )
+    ((given,),) = connection.execute("SELECT seq FROM changes").fetchall()
+    connection.close()
+    assert given == max(rows_of(home)["changes"]) + 1
+
+
 def test_a_file_that_is_there_is_not_written_over(damaged: Path, tmp_path: Path) -> None:
     (tmp_path / "new.db").write_text("mine")
     with pytest.raises(Conflict, match="is there already"):

@@ -463,3 +463,10 @@ def test_each_word_of_a_document_for_postgresql_has_its_place_however_many_there
     assert words.document("A-b", "x " * count) == " ".join(["a:1A", "b:2A", *places])
     named = [f"y:{min(place, words.LAST_PLACE)}A" for place in range(1, count + 1)]
     assert words.document("y " * count, "z") == " ".join([*named, f"z:{min(count + words.APART, words.LAST_PLACE)}"])
+
+
+@pytest.mark.parametrize("q", ["ΣΑΛΟΝΙΣ", "σαλονις", "σαλονισ"])
+def test_greek_has_one_sigma(client: TestClient, q: str) -> None:
+    put(client, "devices/a", name="ΣΑΛΟΝΙΣ")
+    put(client, "devices/b", name="σαλονις")
+    assert found(client, q) == ["a", "b"]

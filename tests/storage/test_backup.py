@@ -749,3 +749,18 @@ def test_a_manifest_of_other_types_is_none(home: Path, folder: BackupFolder) -> 
     )
     with pytest.raises(BadBackup):
         read_manifest(backup.path)
+
+
+def test_one_that_was_not_verified_is_before_it_stands_for_another(home: Path, folder: BackupFolder) -> None:
+    first = create(home, folder, verified=False).backup
+    assert first.verified_at is None
+    again = create(home, folder, LATER)
+    assert (again.new, again.backup.name, again.backup.verified_at) == (False, first.name, LATER)
+
+
+def test_one_that_is_damaged_though_nobody_knew_stands_for_none(home: Path, folder: BackupFolder) -> None:
+    first = create(home, folder).backup
+    changed(first.path, flip(-200))
+    again = create(home, folder, LATER)
+    assert (again.new, again.backup.verified_at) == (True, LATER)
+    assert next(one for one in folder.all() if one.name == first.name).problem

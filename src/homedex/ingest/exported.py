@@ -5,6 +5,7 @@ not: in the new registry every row begins with its import.
 """
 
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -52,10 +53,18 @@ COMPUTED = frozenset({"display_name", "disabled", "last_seen", "seen_by", "entit
 
 
 def write_export(connection: Connection, folder: Path) -> dict[str, int]:
-    """Write every list, tombstones included, in one snapshot.
+    """Write every list, tombstones included, in one snapshot. The files get their names when all are whole.
 
     Returns: how many rows each list has.
     """
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
+        counts = _write_lists(connection, Path(unfinished))
+        for name in counts:
+            Path(unfinished, f"{name}.ndjson").replace(folder / f"{name}.ndjson")
+    return counts
+
+
+def _write_lists(connection: Connection, folder: Path) -> dict[str, int]:
     counts = {}
     for listing, _ in LISTINGS:
         query = Query(removed="any") if listing.questions.has_tombstones else Query()

@@ -6,13 +6,23 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from math import isfinite
 from typing import Any
 
 from pydantic_core import from_json
 
 SURROGATE_OR_NUL = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 BLANK = re.compile(r"[ \t\r\n]*")
-DECODER = json.JSONDecoder(parse_constant=lambda _: None)
+HUGE = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{300}")
+"""What may be a number beyond the largest there is, which parsers take for Infinity."""
+
+
+def _float(said: str) -> float | None:
+    number = float(said)
+    return number if isfinite(number) else None
+
+
+DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=_float)
 BLOCK_BYTES = 256 * 1024
 RECORD_END = b"},\n"
 """Where a block of records may end: no text in JSON has a line break in it, so up to here it is whole records, or no JSON."""
@@ -27,6 +37,8 @@ def read_json(raw: bytes) -> Any:
     """
     with collector_paused():
         if not SURROGATE_OR_NUL.search(raw):
+            if HUGE.search(raw):
+                return DECODER.decode(raw.decode("utf-8-sig"))
             with suppress(ValueError):  # NaN, too deep for it, or broken: the slower parser knows
                 return from_json(raw.removeprefix(BOM_UTF8), allow_inf_nan=False)
             return DECODER.decode(raw.decode("utf-8-sig"))
@@ -51,7 +63,7 @@ def stream_records(raw: bytes, key: str) -> Generator[Any, None, Any]:
     if head is None:
         return read_json(raw)
     is_storable = not SURROGATE_OR_NUL.search(raw)
-    at = (yield from _in_blocks(raw, head.end())) if is_storable else head.end()
+    at = (yield from _in_blocks(raw, head.end())) if is_storable and not HUGE.search(raw) else head.end()
     try:
         rest = raw[at:].decode()
         end = yield from _one_by_one(rest, is_storable=is_storable, is_owed=at > head.end())

@@ -52,12 +52,14 @@ def read_storage(folder: Path, *, source_id: str) -> Observation:
         _add_devices(translation, storage, versions)
         translation.add_entities(_entities(storage, versions))
     partial = {"state_only", "name"} | (set() if "core.area_registry" in versions else {"areas"})
-    extra = {
-        "floors": without_times(_read_list(storage, "core.floor_registry", "floors", versions), "floor_id"),
-        "labels": without_times(_read_list(storage, "core.label_registry", "labels", versions), "label_id"),
-        "categories": _categories(_read(storage, "core.category_registry", versions) or {}),
-        "storage_versions": versions,
-    }
+    extra: dict[str, Any] = {"storage_versions": versions}
+    for name, key, id_key in (("core.floor_registry", "floors", "floor_id"), ("core.label_registry", "labels", "label_id")):
+        found = without_times(_read_list(storage, name, key, versions), id_key)
+        if name in versions:  # of what is in no file nothing is said
+            extra[key] = found
+    categories = _read(storage, "core.category_registry", versions)
+    if categories is not None:
+        extra["categories"] = _categories(categories)
     return translation.observation(STAND_IN_NAME, extra, partial=frozenset(partial))
 
 

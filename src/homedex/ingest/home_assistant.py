@@ -175,12 +175,21 @@ class Translation:
                     shape = shapes[names] = _Shape(names, *KEYS[table])
                 row = row_of(record, shape)
             except _RecordError as error:
-                self.rejections.append(Rejection(kind, _id_of(record, number), str(error)))
+                self.rejections.append(Rejection(kind, self._rejected_id(kind, record, number), str(error)))
             else:
                 if not shape.is_listed:
                     keys.update(names)
                     shape.is_listed = True
                 yield row
+
+    def _rejected_id(self, kind: str, record: Any, number: int) -> str:
+        """The id that the record would have: the row that is there under it stays as it is."""
+        entity_id = record.get("entity_id") if kind == "entity" and isinstance(record, dict) else None
+        if isinstance(entity_id, str) and entity_id:
+            self._entity_ids.add(entity_id)  # its state makes no other entity of it
+            if not record.get("id"):
+                return f"{self._source_id}/{entity_id}"
+        return _id_of(record, number)
 
     def _device_row(self, record: dict[str, Any], shape: _Shape) -> Row:
         row = {"device_id": _id(record, "id"), **_texts(record, shape)}
@@ -197,7 +206,8 @@ class Translation:
             extra["config_entry_id"] = owner
         if len(owners := _owners(record)) > 1:
             extra["config_entries"] = owners
-        row["integration"] = self._domains.get(owner or "") or _first_domain(row.get("identifiers"))
+        if self._domains or owner is None:  # without the config entries nothing is known of who owns it
+            row["integration"] = self._domains.get(owner or "") or _first_domain(row.get("identifiers"))
         row["extra"] = extra
         _put_times(row, record)
         return row

@@ -13,6 +13,9 @@ from homedex.storage.types import same
 WRITTEN = 2
 """The version of marshal whose bytes are of values alone; later ones tell which of them are one object, too."""
 
+UNKNOWN_KIND = ("file", "never")
+"""Kind and state of a source that a repair has rebuilt from what its records say: whoever lists it next says what it is."""
+
 GUARDED_SHARE = 0.10
 """A sync that removes more than this share of what is present is more likely a broken source than a changed home."""
 GUARDED_DEVICES = 5
@@ -190,12 +193,14 @@ def _plan_source(stored: Row | None, observed: Observation) -> tuple[Row | None,
     if stored is None:
         named = {"source_id": observed.source_id, "kind": observed.kind, "name": observed.name}
         return {**named, "extra": extra}, None
-    if stored["kind"] != observed.kind:
+    if stored["kind"] != observed.kind and (stored["kind"], stored.get("state")) != UNKNOWN_KIND:
         raise Conflict(
             f"The source {observed.source_id!r} is of the kind {stored['kind']!r}, not {observed.kind!r}; "
             "import under another source id."
         )
     after: Row = {"extra": {**stored["extra"], **extra}}  # one way knows the version, another the files' formats
+    if stored["kind"] != observed.kind:
+        after["kind"] = observed.kind
     if "name" not in observed.partial:
         after["name"] = observed.name
     return None, _difference(observed.source_id, stored, after, None)

@@ -14,7 +14,7 @@ from sqlalchemy import BindParameter, ColumnElement, Text, cast, not_, or_, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from homedex.errors import Invalid, UnknownParameter
-from homedex.storage.types import contains_folded, fold
+from homedex.storage.types import BIG, contains_folded, fold
 
 Kind = Literal["text", "time", "flag", "number", "json"]
 Bind = BindParameter[Any]
@@ -134,7 +134,8 @@ def filters_of(fields: Mapping[str, Field], others: Iterable[Parameter] = ()) ->
 
 def _filters_of(name: str, one: Field) -> Iterable[Parameter]:
     column: Any = one.column
-    own: dict[str, Any] = {"of": name, "sighted": one.sighted, "type": one.type}
+    kind = BIG if one.kind == "number" else one.type  # PostgreSQL takes no larger number than the type says
+    own: dict[str, Any] = {"of": name, "sighted": one.sighted, "type": kind}
     if one.kind != "json":
         equals = one.equals or (lambda binds: column == binds[0] if len(binds) == 1 else column.in_(binds))
         yield Parameter(name, one.kind, equals, **own)

@@ -16,6 +16,9 @@ from homedex.storage.copy_text import write_lines
 from homedex.storage.rows import run, stream
 
 WORD = re.compile(r"[^\W_]+")
+ONE_SIGMA = {0x3C2: 0x3C3}
+"""Greek has another small sigma at the end of a word."""
+
 LONGEST_WORD = 500
 """Characters of a word that are kept: a lexeme of PostgreSQL has 2,046 bytes at most, and no text that is searched for more."""
 
@@ -46,7 +49,8 @@ def words_of(text: str) -> list[str]:
         found = text.translate(SPACED).split()
     else:
         plain = "".join(one for one in unicodedata.normalize("NFD", text) if not unicodedata.combining(one))
-        found = WORD.findall(unicodedata.normalize("NFC", plain).lower())  # Korean syllables are put together again
+        composed = unicodedata.normalize("NFC", plain)  # Korean syllables are put together again
+        found = WORD.findall(composed.lower().translate(ONE_SIGMA))
     return found if len(text) <= LONGEST_WORD else [word[:LONGEST_WORD] for word in found]
 
 

@@ -98,12 +98,26 @@ def create(  # noqa: PLR0913  (each is said by who asks for it)
             manifest = _pack(copy, backup, Manifest(shape.program, None, 0, _engine(source), at, reason, 0), tell)
             copy.unlink()
             if newest is not None and newest.manifest is not None and _same(newest.manifest, manifest):
-                return Made(newest, new=False)
+                safe = newest if not verified else _verified_again(newest, folder, scratch, at, tell)
+                if safe is not None:
+                    return Made(safe, new=False)
             if verified:
                 verify_file(backup, scratch, tell, called=f"the backup of {shown(source)}")
             path = folder.keep(backup, at)
         made = Backup(path, path.stat().st_size, manifest)
         return Made(folder.note(path.name, at, None) if verified else made, new=True)
+
+
+def _verified_again(newest: Backup, folder: BackupFolder, scratch: Path, at: datetime, tell: Tell) -> Backup | None:
+    """The backup that says the same already, checked now; None where it is damaged, which is written down."""
+    problem = None
+    try:
+        with tempfile.TemporaryDirectory(dir=scratch) as place:
+            verify_file(newest.path, Path(place), tell, called=str(newest.path))
+    except BadBackup as error:
+        problem = error.detail
+    noted = folder.note(newest.name, at, problem)
+    return None if problem else noted
 
 
 def verify(backup: Backup, folder: BackupFolder, *, at: datetime | None = None, tell: Tell = lambda *_: None) -> Backup:

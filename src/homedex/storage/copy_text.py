@@ -17,7 +17,7 @@ from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, T
 from sqlalchemy.util import await_only
 
 from homedex.storage.rows import driver
-from homedex.storage.types import Flag, JsonText, UtcDateTime
+from homedex.storage.types import TIME, Flag, JsonText, UtcDateTime
 
 ROWS, BYTES = 2_000, 1 << 20
 """How much is handed on at once: so many rows of SQLite, so many bytes of PostgreSQL."""
@@ -27,10 +27,6 @@ WRITTEN = {"\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f
 ESCAPES = str.maketrans(WRITTEN)
 READ = {written[1]: char for char, written in WRITTEN.items()}
 ESCAPED = re.compile(r"\\(.)")
-TIME = """coalesce(to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), CASE {name}
-    WHEN 'infinity' THEN '9999-12-31T23:59:59.999999Z' WHEN '-infinity' THEN '0001-01-01T00:00:00.000000Z' END)"""
-"""asyncpg writes the last and the first instant that Python knows as infinity, which has no year."""
-
 SIGNS = [sign.encode() for sign in "\\\t\n\b\v\f\r"]
 """Those of `WRITTEN`: the backslash, which every null has, the tab, the end of a line, and the rare ones."""
 

@@ -18,7 +18,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from homedex.storage.types import Flag, JsonText, UtcDateTime, compact_json
+from homedex.storage.types import TIME, Flag, JsonText, UtcDateTime, compact_json
 
 
 class JsonSql(TypeDecorator[str]):
@@ -71,7 +71,7 @@ def _value_for_sqlite(column: ColumnElement[Any], sql: str) -> str:
 
 def _value_for_postgresql(column: ColumnElement[Any], sql: str) -> str:
     if isinstance(column.type, UtcDateTime):
-        return f"to_char({sql} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+        return TIME.format(name=sql)
     return f"({sql})::json" if isinstance(column.type, JsonText | JsonSql) else sql
 
 

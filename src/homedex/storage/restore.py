@@ -180,6 +180,7 @@ def _settle(restored: Path) -> None:
     """Have all of a database in its one file, and that on the disk."""
     with closing(open_connection(str(restored))) as connection:
         connection.pragma("journal_mode", "delete")
+        connection.pragma("journal_mode", "wal")  # as it will be used; the log is empty, and goes when this is closed
     with restored.open("r+b") as file:
         os.fsync(file.fileno())
 

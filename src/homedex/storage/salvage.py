@@ -388,8 +388,12 @@ def _is_missing(connection: apsw.Connection, table: str, known: Known) -> bool:
 def _keep_numbers(connection: apsw.Connection, sources: list[Source]) -> None:
     """Let no number be given out again that a lost row had."""
     for source in sources:
-        if source.expected:
-            connection.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (max(source.expected), source.name))
+        (schema,) = next(connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (source.name,)))
+        if source.expected and "AUTOINCREMENT" in schema.upper():
+            (given,) = next(connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (source.name,)))
+            connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (source.name,))
+            seq = max([given or 0, *source.expected])
+            connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (source.name, seq))
 
 
 def _saved(connection: apsw.Connection, source: Source, saved: int) -> Saved:

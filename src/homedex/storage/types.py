@@ -25,6 +25,11 @@ def to_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
+TIME = """coalesce(to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), CASE {name}
+    WHEN 'infinity' THEN '9999-12-31T23:59:59.999999Z' WHEN '-infinity' THEN '0001-01-01T00:00:00.000000Z' END)"""
+"""An instant of PostgreSQL as text: asyncpg writes the last and the first that Python knows as infinity, which has no year."""
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """An instant: aware datetimes only, UTC in the database, UTC back, microseconds kept.
 
@@ -61,7 +66,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return moment.astimezone(UTC)
+        # asyncpg gives the first and the last instant, which it writes as -infinity and infinity, without a zone.
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _plain(value: Any) -> str:
