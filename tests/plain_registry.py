@@ -270,6 +270,8 @@ class PlainRegistry:
         moves = {old: new for old, new in moved.items() if new in kinds["devices"] and old not in kinds["devices"]}
         moves = {old: new for old, new in moves.items() if self.moved.get(old) != new}
         self.moved |= moves
+        for old, new in moves.items():
+            changed.append(self._hand_on(old, new))
         home = self.rows.get(("sources", HOME, HOME))
         state = {"state": "ok", "last_sync_at": self.now, "last_error": None, "name": name}
         if home is None:
@@ -277,6 +279,19 @@ class PlainRegistry:
             self.rows["sources", HOME, HOME] = born("sources", HOME, HOME, said, self.now)
         elif any(changed) or moves or name != home["name"] or text(home["extra"] | extra) != text(home["extra"]):
             self.write(home, state | {"extra": home["extra"] | extra})
+
+    def _hand_on(self, old: str, new: str) -> bool:
+        """What people have set on a device goes on with the one that continues it, and when it was seen."""
+        before, after = self.rows.get(("devices", HOME, old)), self.rows["devices", HOME, new]
+        if before is None:
+            return False
+        kept = {name: before[name] for name in before["source_values"] if name not in after["source_values"]}
+        if before["note"] is not None and after["note"] is None:
+            kept["note"] = before["note"]
+        if before.get("last_seen") and before["last_seen"] > (after.get("last_seen") or ""):
+            after |= {"last_seen": before["last_seen"], "seen_by": before["seen_by"]}
+        theirs = {name: after[name] for name in kept if name != "note"}
+        return self.write(after, kept | ({"source_values": after["source_values"] | theirs} if theirs else {})) if kept else False
 
     def _accepted(self, noun: str, rows: Sequence[Row]) -> dict[str, Row]:
         """Without what another source has, and whoever comes second with an entity_id."""

@@ -242,3 +242,18 @@ def test_an_area_that_two_sources_have_is_changed_there(client: TestClient) -> N
     for answer in (client.patch(f"{V1}/areas/k", json={"name": "L"}), client.delete(f"{V1}/areas/k")):
         assert answer.status_code == 409
         assert answer.json()["detail"] == "the area 'k' belongs to several sources, and is changed there."
+
+
+def test_what_belongs_to_people_goes_on_with_the_device_that_continues_another(home: TestClient) -> None:
+    wanted = {"area_id": "attic", "labels": ["mine"], "note": "bought 2024"}
+    assert home.patch(f"{V1}/devices/lamp", json=wanted | {"last_seen": "2026-11-20T00:00:00Z"}).status_code == 200
+    parts = [LAMP | {"device_id": "part", "labels": ["new"]}, LAMP | {"device_id": "other"}]
+    observed = Observation("home", "home_assistant", "Home", [], parts, [], moved={"lamp": "part"})
+    write(home, apply_sync, observed, allow_removals=True, now=NOW)
+    write(home, apply_sync, observed, allow_removals=True, now=NOW)
+    part = get(home, "devices/part")
+    assert home.get(f"{V1}/devices/lamp", follow_redirects=True).json() == part
+    assert part.items() >= wanted.items()
+    assert part["source_values"] == {"area_id": "hall", "labels": ["new"]}
+    assert (part["last_seen"], part["version"]) == ("2026-11-20T00:00:00.000000Z", 2)
+    assert get(home, "devices/other")["note"] is None

@@ -232,6 +232,12 @@ class Machine(RuleBasedStateMachine):
         self.call(self.database.write, apply_sync, observed, allow_removals=True, now=self.clock)
         self.model.sync(name, extra, rows, moved)
 
+    @rule(old=st.sampled_from(["a", "b"]), new=st.sampled_from(["a", "b"]), said=BY_PEOPLE)
+    def split(self, old: str, new: str, said: Row) -> None:
+        """A device of the source is continued by another, and a person has set something on it before."""
+        self.edit("patch", ("devices", old, said), {})
+        self.sync("Home", {}, {old: new}, areas={}, devices={new: {"model": "x"}}, entities={})
+
     @rule(what=NAMES, source_id=SOURCE_IDS)
     def get(self, what: tuple[str, str], source_id: str | None) -> None:
         noun, key = what

@@ -9,10 +9,12 @@ from sqlalchemy import Connection, insert, select
 from homedex.errors import Invalid
 from homedex.ingest.observation import Observation, Row
 from homedex.ingest.reconcile import Have, KindPlan, Plan, check_guard, reconcile
-from homedex.registry import records
+from homedex.registry import devices, records
 from homedex.registry.changes import Stamp
+from homedex.registry.edits import Edit, apply_one
+from homedex.registry.lookup import find
 from homedex.registry.sources import MANUAL, create_source, update_source
-from homedex.registry.tables import DeviceId, Source, SyncRun, table_of
+from homedex.registry.tables import Device, DeviceId, Sighting, Source, SyncRun, table_of
 from homedex.storage.database import Database
 
 SOURCE_ID = r"[A-Za-z0-9._:-]{1,255}"
@@ -98,6 +100,7 @@ def apply_sync(connection: Connection, observed: Observation, *, allow_removals:
     for noun, kind in (("areas", plan.areas), ("devices", plan.devices), ("entities", plan.entities)):
         _write_kind(connection, noun, plan.source_id, kind, stamp)
     _write_moves(connection, plan, stamp)
+    _hand_on(connection, plan, stamp)
     run: Row = {"run_id": stamp.run_id, "source_id": plan.source_id, "started_at": now, "finished_at": now}
     guard = "removals allowed by hand" if allow_removals else None
     connection.execute(insert(table_of(SyncRun)), run | {"counts": plan.counts(), "outcome": "ok", "guard": guard})
@@ -129,3 +132,21 @@ def _write_moves(connection: Connection, plan: Plan, stamp: Stamp) -> None:
     again = {"reason": MOVED_REASON, "moved_at": stamp.at, "source_id": plan.source_id}
     rows = [{"old_id": old_id, "device_id": device_id} | again for old_id, device_id in plan.moved.items()]
     records.write_moves(connection, rows, stamp)
+
+
+def _hand_on(connection: Connection, plan: Plan, stamp: Stamp) -> None:
+    """What people have set on a device, and when it was seen, goes on with the one that continues it; what is set there stays."""
+    columns = ("number", "device_id", "source_id", "source_values", *records.USER_FIELDS)
+    table = table_of(Device)
+    for old in find(connection, table, "device_id", plan.moved, columns):
+        (new,) = find(connection, table, "device_id", [plan.moved[old["device_id"]]], columns)
+        if {old["source_id"], new["source_id"]} != {plan.source_id}:
+            continue
+        kept = {name: old[name] for name in old["source_values"] if name not in new["source_values"]}
+        if old["note"] is not None and new["note"] is None:
+            kept["note"] = old["note"]
+        if kept:
+            apply_one(connection, "devices", Edit(new["device_id"], kept), stamp)
+        for seen in find(connection, table_of(Sighting), "number", [old["number"]], ["last_seen", "seen_by"]):
+            if seen["last_seen"] is not None:
+                devices.record_sightings(connection, [(new["device_id"], seen["last_seen"])], seen_by=seen["seen_by"])
