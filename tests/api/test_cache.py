@@ -392,7 +392,11 @@ async def test_nobody_waits_for_somebody_elses_slow_client() -> None:
 @pytest.mark.anyio
 async def test_it_keeps_no_more_than_it_may_and_what_was_asked_for_last() -> None:
     app = App(bytes(9000))
-    cache, _ = layer(app, 5 * (9000 + OVERHEAD_BYTES))
+    probe, _ = layer(app, 1_000_000)
+    await ask(probe, "/0")
+    one, app.asked = probe.kept_bytes, 0
+    assert one > 9000 + OVERHEAD_BYTES + len(f"{V1}/0")
+    cache, _ = layer(app, 5 * one)
     for number in range(5):
         await ask(cache, f"/{number}")
     await ask(cache, "/0")

@@ -257,3 +257,12 @@ def test_what_belongs_to_people_goes_on_with_the_device_that_continues_another(h
     assert part["source_values"] == {"area_id": "hall", "labels": ["new"]}
     assert (part["last_seen"], part["version"]) == ("2026-11-20T00:00:00.000000Z", 2)
     assert get(home, "devices/other")["note"] is None
+
+
+def test_a_removed_entity_is_gone_by_its_entity_id_too(client: TestClient) -> None:
+    assert client.get(f"{V1}/entities/light.a").status_code == 404
+    client.put(f"{V1}/entities/light.a", json={})
+    client.delete(f"{V1}/entities/light.a")
+    assert client.get(f"{V1}/entities/light.a").status_code == 410
+    client.put(f"{V1}/entities/light.a", json={})
+    assert client.get(f"{V1}/entities/light.a").status_code == 200

@@ -1,12 +1,15 @@
 """What every request goes through: its id, who may ask, how much may be sent, and what is logged."""
 
 import asyncio
+import gc
 import gzip
 import io
 import json
 import logging
 import re
+import socket
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from homedex.api.deps import LARGEST_BODY_BYTES
 from homedex.api.requests import Requests
 from homedex.config import Settings
 from homedex.registry import schema
+from homedex.registry.statements import Shape
 from homedex.storage.database import Database
 from service import Service
 
@@ -242,3 +246,59 @@ def test_a_body_in_a_content_coding_is_415_that_names_it(client: TestClient) -> 
         answer = client.put("/api/v1/devices/a", content=body, headers=headers)
         assert answer.status_code == status
         assert status != 415 or "came as gzip" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "ndjson"])
+def test_a_head_of_a_whole_result_says_no_length_that_nobody_knows(client: TestClient, kind: str) -> None:
+    client.put("/api/v1/devices/a", json={})
+    answer = client.head(f"/api/v1/devices.{kind}")
+    assert (answer.status_code, "content-length" in answer.headers) == (200, False)
+
+
+def test_a_link_that_some_clients_take_no_header_of_is_in_the_body_alone(client: TestClient) -> None:
+    for number in range(3):
+        client.put(f"/api/v1/devices/{number}", json={"name": "n"})
+    long = [("name", "x" * 900 + str(number)) for number in range(20)]
+    answer = client.get("/api/v1/devices", params=[*long, ("name", "n"), ("limit", "2")])
+    assert (answer.status_code, "link" in answer.headers) == (200, False)
+    assert answer.json()["next"]
+    assert "link" in client.get("/api/v1/devices?limit=2").headers
+
+
+def test_header_fields_are_read_as_rfc_9110_says(client: TestClient) -> None:
+    tag = client.put("/api/v1/devices/a", json={}).headers["etag"]
+    for said in ([("If-Match", '"9-x"'), ("If-Match", tag)], [("If-Match", f", {tag}")], [("If-Match", f'"9-x",, {tag} ,')]):
+        assert client.patch("/api/v1/devices/a", json={}, headers=said).status_code == 200, said
+    assert client.patch("/api/v1/devices/a", json={}, headers={"If-Match": '"9-x",'}).status_code == 412
+    assert client.get("/api/v1/devices", headers={"Accept": "Application/JSON"}).status_code == 200
+
+
+def test_digits_of_relative_times_are_those_of_ascii(client: TestClient) -> None:
+    assert client.get("/api/v1/devices?created_at__gte=-3d").status_code == 200
+    assert client.get("/api/v1/devices?created_at__gte=-\u0663d").status_code == 422
+
+
+def test_who_is_slow_to_take_an_answer_holds_no_room_for_bodies(registry_file: Path) -> None:
+    rows = {"devices": [{"device_id": f"d{number:05}", "note": "n" * 1000} for number in range(3000)]}
+    head = b"GET /api/v1/devices.ndjson HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    with Service.start(registry_file) as service, ExitStack() as slow:
+        assert service.ask("POST", "/api/v1/devices/bulk", rows)[0] == 200
+        for _ in range(3):
+            reader = slow.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+            reader.sendall(head)
+            assert reader.recv(12) == b"HTTP/1.1 200"
+        assert service.ask("POST", "/api/v1/devices/bulk", rows)[0] == 200
+
+
+def test_sql_is_kept_of_small_questions_alone(client: TestClient) -> None:
+    def kept() -> int:
+        return sum(isinstance(one, Shape) for one in gc.get_objects())
+
+    client.get("/api/v1/devices?name=a")
+    gc.collect()
+    before = kept()
+    for number in range(2, 60):
+        values = [("name", str(value)) for value in range(number)] + [("model", str(value)) for value in range(number)]
+        assert client.get("/api/v1/devices", params=[*values, ("facet", "manufacturer")]).status_code == 200
+    gc.collect()
+    assert kept() - before < 40

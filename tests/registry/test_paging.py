@@ -279,7 +279,11 @@ class Seen:
         return own if own is not None else self.devices.get(entity["device_id"], {}).get("area_id")
 
     def area_name(self, row: Row, area_id: Any) -> Any:
-        named = [one["name"] for one in self.rows["areas"] if (one["source_id"], one["area_id"]) == (row["source_id"], area_id)]
+        named = [
+            one["name"]
+            for one in self.rows["areas"]
+            if (one["source_id"], one["area_id"], one["removed_at"]) == (row["source_id"], area_id, None)
+        ]
         return named[0] if named else None
 
 

@@ -44,6 +44,12 @@ class Answer:
     body: bytes
 
 
+def size_of(question: Question, answer: Answer) -> int:
+    """About how much memory an answer takes that is kept, in bytes."""
+    said = sum(len(name) + len(value) for name, value in answer.headers)
+    return len(answer.body) + said + len(question.path) + len(question.query) + len(question.accept) + OVERHEAD_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A question that the app is answering, and the revision before it began."""
@@ -144,13 +150,13 @@ class Cache:
 
     def _keep(self, question: Question, revision: str, answer: Answer) -> None:
         """Keep an answer, unless something was committed while it was made: nobody knows whether it is from before."""
-        size = len(answer.body) + OVERHEAD_BYTES
+        size = size_of(question, answer)
         if size > self.limit_bytes // 4 or self._look() != revision or question in self._kept:
             return
         self._kept[question] = answer
         self.kept_bytes += size
         while self.kept_bytes > self.limit_bytes:
-            self.kept_bytes -= len(self._kept.popitem(last=False)[1].body) + OVERHEAD_BYTES
+            self.kept_bytes -= size_of(*self._kept.popitem(last=False))
 
 
 def depends_on_database_alone(request: Request) -> None:

@@ -14,7 +14,9 @@ from fastapi import Request, Response
 from homedex.api.deps import json_response
 from homedex.errors import Invalid
 
-TAG = re.compile(r'\s*(W/)?"([^"]*)"\s*(?:,|$)')
+TAG = re.compile(r'[\s,]*(W/)?"([^"]*)"\s*(?:,[\s,]*|$)')
+"""One of a list, in which empty ones say nothing (RFC 9110, 5.6.1.2)."""
+
 NOTHING: Mapping[str, str] = {}
 VERSION = re.compile(r"(\d{1,18})(-[0-9a-f]*)?")
 
@@ -38,7 +40,7 @@ def asked(request: Request) -> Asked:
     Raises:
         Invalid: a header that is no list of entity tags.
     """
-    match, none_match = request.headers.get("if-match"), request.headers.get("if-none-match")
+    match, none_match = (", ".join(request.headers.getlist(name)) or None for name in ("if-match", "if-none-match"))
     if none_match is not None and none_match.strip() != "*":
         raise Invalid("If-None-Match: only * has a meaning here: make a new record, or nothing.")
     versions = None

@@ -93,7 +93,7 @@ def check_accepts(request: Request, kind: str) -> None:
     Raises:
         NotAcceptable: it takes others only.
     """
-    accept = ", ".join(request.headers.getlist("accept"))
+    accept = ", ".join(request.headers.getlist("accept")).lower()
     if "*/*" in accept or kind in accept or f"{kind.partition('/')[0]}/*" in accept or not accept.strip():
         return
     raise NotAcceptable(f"this address answers with {kind}, and the request takes {accept[:200]} only.")

@@ -97,7 +97,12 @@ class Requests:
                 await stack.enter_async_context(self.room.taken(size))
             except Busy as error:
                 return error
-            await self.app(scope, in_time(receive), send)
+
+            async def send_on(message: Message) -> None:
+                await stack.aclose()  # the body is worked off: whoever is slow to take the answer holds no room for it
+                await send(message)
+
+            await self.app(scope, in_time(receive), send_on)
             return None
 
     def refusal(self, path: str, headers: dict[bytes, bytes]) -> HomedexError | None:

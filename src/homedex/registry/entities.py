@@ -136,6 +136,7 @@ ENTITIES = Listing(
 _named = select(_e.number, _e.source_id, _e.removed_at)
 _by_entity_id = _named.where(_e.entity_id == bindparam("key"), _e.removed_at.is_(None)).order_by(_e.source_id)
 _by_id = _named.where(_e.id == bindparam("key"))
+_gone = _named.where(_e.entity_id == bindparam("key"), _e.removed_at.is_not(None)).order_by(_e.removed_at.desc()).limit(1)
 
 
 def list_entities_of_device(connection: Connection, device_id: str, query: Query) -> tuple[bytes, dict[str, str | None]]:
@@ -174,6 +175,8 @@ def find_entity(connection: Connection, key: str, *, source_id: str | None = Non
     """The number of one entity; raises what `get_entity` raises."""
     found = connection.execute(_by_entity_id, {"key": key}).all() or connection.execute(_by_id, {"key": key}).all()
     wanted = [row for row in found if source_id in {None, row.source_id}]
+    if not found:
+        wanted = list(connection.execute(_gone, {"key": key}))
     if not wanted:
         where = "" if source_id is None else f" in the source {source_id!r}"
         raise NotFound(f"no entity has the id {key!r}{where}.")

@@ -100,7 +100,7 @@ class Listing(Statements):
     def _facet(self, connection: Connection, query: Query, name: str) -> list[dict[str, Any]]:
         if query.search and not matches_of(query.search):
             return []
-        counted = connection.execute(self.facet_of(self.shape(query), name), self.bound(query))
+        counted = self.facet_of(self.shape(query), name).all(connection, self.bound(query))
         return [{"value": value, "count": count} for value, count in counted]
 
     def _kinds(self, query: Query) -> list[str]:

@@ -120,6 +120,7 @@ def _count_to_many(connection: Connection, listed: Statements, query: Query) -> 
     most = _many(connection, listed, query) + 1
 
     def find() -> int:
-        return connection.scalar(listed.total_to(listed.shape(query)), listed.bound(query) | {"few": most}) or 0
+        found = listed.total_to(listed.shape(query)).one_or_none(connection, listed.bound(query) | {"few": most})
+        return int(found[0]) if found else 0
 
     return remembered(connection, listed, query, ("count to", most), find)

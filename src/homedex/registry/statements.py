@@ -5,8 +5,8 @@ Source: comparing rows as `(a, b) > (x, y)`, as off-the-shelf keyset libraries d
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
-from typing import Any, Literal
+from functools import cached_property, lru_cache, wraps
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Column, ColumnElement, FromClause, Select, Table, bindparam, func, literal, select
 from sqlalchemy.sql.visitors import replacement_traverse
@@ -30,6 +30,29 @@ MOST_FACET_VALUES = 1000
 ONE_BY = {"devices": ("device_id",), "entities": ("number",), "areas": ("area_id", "source_id"), "sources": ("source_id",)}
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+MOST_KEPT, MANY, LEAST_KEPT = 4, 16, 32
+"""SQL is made once for questions with few values in their filters; of those with more, up to `MANY`, only so much is kept, and of
+those with still more none: 20 filters of 40 values are a megabyte each, and there is no end of them (2026-11)."""
+
+
+def kept(maxsize: int) -> Callable[[F], F]:
+    """A cache of what a method of a listing makes of a shape, as far as the shape is small."""
+
+    def mark(make: F) -> F:
+        small, larger = lru_cache(maxsize)(make), lru_cache(LEAST_KEPT)(make)
+
+        @wraps(make)
+        def made(self: "Statements", shape: Shape, *args: Any, **more: Any) -> Any:
+            weight = shape.weight
+            return (small if weight <= MOST_KEPT else larger if weight <= MANY else make)(self, shape, *args, **more)
+
+        return made  # type: ignore[return-value]
+
+    return mark
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """All of a question that decides its SQL; the rest is bound."""
@@ -40,6 +63,11 @@ class Shape:
     searched: bool
     fields: tuple[str, ...]
     expand: tuple[str, ...]
+
+    @property
+    def weight(self) -> int:
+        """How many values its filters have."""
+        return sum([how if type(how) is int else len(how) for _, how in self.conditions])
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +153,7 @@ class Statements:
         """The fields that lead to rows by an index."""
         return self._listed | self.indexed | {columns[0] for columns in self._indexes}
 
-    @lru_cache(maxsize=2048)  # noqa: B019  (listings live as long as the program)
+    @kept(2048)
     def page_of(self, shape: Shape, segment: Segment, *, back: bool, way: Way) -> Prepared:
         """SELECT of (JSON, sort values, key) for one segment; `limit` and the values are bound."""
         found = self._of_tier(shape, segment, back=back) if segment.tier is not None else self._of(shape, segment, back, way)
@@ -179,12 +207,12 @@ class Statements:
         found = select(*self.key).select_from(source).where(*conditions)
         return found.order_by(search.number.desc() if back else search.number)
 
-    @lru_cache(maxsize=512)  # noqa: B019
+    @kept(512)
     def order_of(self, shape: Shape) -> Prepared:
         """SELECT of the numbers of all that match, in order."""
         return Prepared(select(self._of(shape, Segment(), back=False, way="filter").subquery("page").c[self.key[0].key]))
 
-    @lru_cache(maxsize=512)  # noqa: B019
+    @kept(512)
     def rows_of(self, shape: Shape) -> Prepared:
         """SELECT of (JSON, sort values, key) for the `numbers` bound as a JSON array: in any order, as far as they are there."""
         given = func.json_each(bindparam("numbers")).table_valued("value", name="given")
@@ -221,7 +249,7 @@ class Statements:
         found = select(key, json_row(*self._members(shape)), table.version).select_from(self._whole())
         return Prepared(found.where(self.key[0].in_(mine.correlate(None))))
 
-    @lru_cache(maxsize=512)  # noqa: B019
+    @kept(512)
     def total_of(self, shape: Shape) -> Prepared:
         """SELECT of how many rows match."""
         if self.beside is None or not self._is_of_sightings(shape):
@@ -235,14 +263,14 @@ class Statements:
         )
         return Prepared(select(next(counts) - next(counts)))
 
-    @lru_cache(maxsize=512)  # noqa: B019
-    def total_to(self, shape: Shape) -> Select[Any]:
+    @kept(512)
+    def total_to(self, shape: Shape) -> Prepared:
         """SELECT of the total, as far as the `few` that is bound."""
         if self._is_of_sightings(shape) and self.beside is not None:  # the few that were removed do not matter
             rows = select(literal(1)).select_from(self.beside[0]).where(*self._conditions(replace(shape, removed="any")))
         else:
             rows = self._matches(shape, literal(1))
-        return select(func.count()).select_from(rows.limit(bindparam("few")).subquery())
+        return Prepared(select(func.count()).select_from(rows.limit(bindparam("few")).subquery()))
 
     def _is_of_sightings(self, shape: Shape) -> bool:
         """Whether all that is asked, but for tombstones, stands in the table beside ours."""
@@ -257,20 +285,19 @@ class Statements:
         number = self.search.number if self.search is not None and self._is_search_alone(shape) else self.key[0]
         return self._matches(replace(shape, sort=()), number).correlate(None)
 
-    @lru_cache(maxsize=512)  # noqa: B019
     def _matches(self, shape: Shape, what: ColumnElement[Any]) -> Select[Any]:
         """SELECT of all that match, in any order."""
         if self.search is not None and self._is_search_alone(shape):
             return select(what).select_from(self.search.table).where(self.search.matches())
         return select(what).select_from(self._counted(shape)).where(*self._conditions(shape))
 
-    @lru_cache(maxsize=512)  # noqa: B019
-    def facet_of(self, shape: Shape, name: str) -> Select[Any]:
+    @kept(512)
+    def facet_of(self, shape: Shape, name: str) -> Prepared:
         """SELECT of (value, how many rows have it), under all filters but the facet's own."""
         one = self.questions.fields[name]
         value = one.counted if one.counted is not None else one.column
         counted = select(value, func.count()).select_from(self._counted(shape, name)).where(*self._conditions(shape, but=name))
-        return counted.group_by(value).order_by(func.count().desc(), ordered(value, down=False)).limit(MOST_FACET_VALUES)
+        return Prepared(counted.group_by(value).order_by(func.count().desc(), ordered(value, down=False)).limit(MOST_FACET_VALUES))
 
     def _members(self, shape: Shape) -> list[ColumnElement[Any]]:
         """The columns of one object, in order."""
