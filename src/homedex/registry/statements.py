@@ -32,7 +32,7 @@ ONE_BY = {"devices": ("device_id",), "entities": ("number",), "areas": ("area_id
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MOST_KEPT, MANY, LEAST_KEPT = 4, 16, 32
+MOST_KEPT, MANY, LEAST_KEPT = 4, 100, 32
 """SQL is made once for questions with few values in their filters; of those with more, up to `MANY`, only so much is kept, and of
 those with still more none: 20 filters of 40 values are a megabyte each, and there is no end of them (2026-11)."""
 
