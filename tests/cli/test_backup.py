@@ -171,3 +171,13 @@ def test_where_there_is_no_registry_no_folder_is_made(tmp_path: Path) -> None:
 def test_a_setting_of_backups_without_meaning_is_named(home: Path) -> None:
     refused = homedex("backup", "list", path=home, settings={"HOMEDEX_BACKUP_KEEP": "x"})
     assert (refused.returncode, refused.stderr.startswith("Bad setting: HOMEDEX_BACKUP_KEEP='x'")) == (2, True)
+
+
+def test_where_nothing_was_a_restore_keeps_nothing_aside(home: Path) -> None:
+    assert homedex("backup", path=home).returncode == 0
+    (name,) = (one["name"] for one in json.loads(homedex("backup", "list", "--json", path=home).stdout))
+    for file in home.parent.glob(f"{home.name}*"):
+        file.unlink()
+    back = homedex("backup", "restore", name, path=home)
+    assert (back.returncode, back.stderr, "kept at" in back.stdout) == (0, "", False)
+    assert [file.name for file in home.parent.iterdir() if "before-restore" in file.name] == []

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +59,6 @@ def registry_target(settings: Settings, *, create: bool) -> str:
             raise StorageUnavailable(
                 f"the folder {Path(path).parent} cannot be made: {error.strerror}. Make it, or correct DATABASE_URL."
             ) from error
-        with suppress(OSError):  # it is there, or cannot be made, which is said better when it is opened
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     elif not os.path.exists(path):  # noqa: PTH110  (pathlib raises for a name that is too long)
         raise StorageUnavailable(
             f"there is no registry at {path}. Make one with `homedex serve` or `homedex import`, or set DATABASE_URL."

@@ -1,6 +1,7 @@
 """The registry's schema in a file: where its migrations are, and the number that marks the file as ours."""
 
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,10 @@ def upgrade(target: str, *, backup_dir: Path | None = None) -> tuple[str | None,
     Raises:
         StorageFull, StorageUnavailable, BadBackup: it could not be backed up; the schema is as it was.
     """
+    if not is_postgresql(target):
+        # Names of rooms and people are nobody else's business. If it is there, or cannot be made, that is said when it is opened.
+        with suppress(OSError):
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     return migrate.upgrade(target, MIGRATIONS, application_id=APPLICATION_ID, first=partial(_back_up, target, backup_dir))
 
 
