@@ -105,6 +105,9 @@ class DeviceIn(Stated):
     last_seen: Instant | None = Field(None, description="when the device itself last reported; a later one is never taken back")
 
 
+SENT_BACK = "may be sent back as it came, and has no meaning here: a PATCH lets the source speak again"
+
+
 class DevicePatch(DeviceIn):
     """What is to change of a device (RFC 7396): what is absent stays, null clears."""
 
@@ -120,6 +123,7 @@ class DeviceRow(DevicePatch):
 
     model_config = ConfigDict(defer_build=True, json_schema_extra={"examples": [{"device_id": "boiler", **examples.DEVICE_IN}]})
 
+    source_values: dict[Line, Any] | None = Field(None, description=SENT_BACK)
     device_id: Annotated[str, StringConstraints(pattern=DEVICE_ID, max_length=255)]
 
 
@@ -159,6 +163,7 @@ class EntityRow(EntityPatch):
         defer_build=True, json_schema_extra={"examples": [{"entity_id": "sensor.boiler_pressure", **examples.ENTITY_IN}]}
     )
 
+    source_values: dict[Line, Any] | None = Field(None, description=SENT_BACK)
     entity_id: Annotated[str, StringConstraints(pattern=ENTITY_ID, max_length=255)]
     id: Annotated[str, StringConstraints(pattern=DEVICE_ID, max_length=255)] = Field(
         "", description="its registry id, where that is known: entity_id is then its new name"
