@@ -24,6 +24,7 @@ import released
 from disks import NotMounted, ext4, mounted
 from faulty import CHANGES, Fault, Kind, faulty_disk
 from homedex.registry import schema
+from homedex.registry.backups import Backups
 from homedex.storage import backup
 from homedex.storage.backup_folder import BackupFolder
 from homedex.storage.digests import Contents, contents_of
@@ -258,7 +259,7 @@ def migrations(place: Path, pictures: Pictures) -> None:
         with closing(open_connection(str(found / "old.db"))) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             revision = schema_revision(connection)
-        there = BackupFolder(found / "backups", "homedex")
+        there = Backups(str(found / "old.db"), None).folder
         assert revision in ({schema.head()} if acknowledged else {"0001", schema.head()})
         assert revision == "0001" or [one.manifest and one.manifest.schema_revision for one in there.all()] == ["0001"]
         assert all(backup.verify(one, there, at=NOW).problem is None for one in there.all())

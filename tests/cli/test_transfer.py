@@ -112,7 +112,7 @@ def test_a_run_that_is_broken_off_is_simply_started_again(long_source: Path, to_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("then", ["transfer", "devices"])
+@pytest.mark.parametrize("then", ["transfer", "migrate"])
 def test_what_a_killed_run_left_in_a_file_is_said_and_put_back(source: Path, tmp_path: Path, then: str) -> None:
     there = tmp_path / "there.db"
     process = started(source, f"sqlite:///{there}")
@@ -126,7 +126,7 @@ def test_what_a_killed_run_left_in_a_file_is_said_and_put_back(source: Path, tmp
     found = homedex("doctor", path=there)
     assert found.returncode
     assert "was being written when its process was killed" in found.stdout + found.stderr
-    done = transfer(source, f"sqlite:///{there}") if then == "transfer" else homedex("devices", path=there)
+    done = transfer(source, f"sqlite:///{there}") if then == "transfer" else homedex("migrate", path=there)
     assert (done.returncode, done.stderr) == (0, "")
     assert not Path(f"{there}-journal").exists()
     assert homedex("doctor", path=there).returncode == 0
