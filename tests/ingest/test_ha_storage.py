@@ -456,7 +456,7 @@ def test_what_is_in_no_file_is_not_said(tmp_path: Path) -> None:
     assert observed.extra.keys() == {"storage_versions"}
 
 
-@pytest.mark.parametrize("number", ["1e400", "-1E+999", "1" + "0" * 400 + ".0"])
+@pytest.mark.parametrize("number", ["1e400", "-1E+999", "1" + "0" * 400 + ".0", "1" * 250 + "e99"])
 def test_a_number_beyond_the_largest_there_is_says_nothing(number: str) -> None:
     text = f'[{{"id": "d{{}}", "n": {number}, "m": 1e300}}]'
     assert read_json(text.encode()) == [{"id": "d{}", "n": None, "m": 1e300}]

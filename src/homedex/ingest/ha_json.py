@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 SURROGATE_OR_NUL = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 BLANK = re.compile(r"[ \t\r\n]*")
-HUGE = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{300}")
+HUGE = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
 """What may be a number beyond the largest there is, which parsers take for Infinity."""
 
 
