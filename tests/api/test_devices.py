@@ -249,12 +249,10 @@ def test_a_body_of_another_type_is_refused(client: TestClient, kind: str) -> Non
     assert (answer.status_code, answer.headers["content-type"]) == (415, "application/problem+json")
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00.000000Z", "9998-12-31T23:59:59.999999Z"])
-def test_the_first_instant_there_is_can_be_said_and_ordered_by(client: TestClient, moment: str) -> None:
+def test_the_first_instant_there_is_can_be_said_and_ordered_by(client: TestClient) -> None:
+    moment = "0001-01-01T00:00:00.000000Z"
     put(client, "now", last_seen="2026-11-22T13:52:56Z")
     answer = client.put(f"{DEVICES}/zero", json={"last_seen": moment})
-    if answer.status_code == 422:  # the future
-        return
     assert answer.json()["last_seen"] == client.get(f"{DEVICES}/zero").json()["last_seen"] == moment
     listed = client.get(DEVICES, params={"sort": "last_seen", "fields": "device_id,last_seen"}).json()["devices"]
     assert [one["device_id"] for one in listed] == ["zero", "now"]
